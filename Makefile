@@ -1,0 +1,42 @@
+# Everything runs from .venv, which `make setup` creates from locked requirements.
+SHELL := /bin/bash
+PYTHON ?= python3
+PORT ?= 8000
+DATA_DIR ?= data
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help setup recommend serve test check format lock openapi clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+
+setup: $(STAMP) ## create .venv from the locked requirements
+
+$(STAMP): requirements/dev.txt pyproject.toml scripts/setup.sh
+	@PYTHON=$(PYTHON) bash scripts/setup.sh
+	@touch $@
+
+recommend: $(STAMP) ## recommend for DATA=file.csv TARGET=column (without them: a small example), verify, write out/
+	@$(BIN)/metaselect recommend $(if $(DATA),"$(DATA)",--example) $(if $(TARGET),--target "$(TARGET)") --out out
+
+serve: $(STAMP) ## the service in embedded mode on 127.0.0.1:PORT, keeping its data in DATA_DIR
+	@$(BIN)/metaselect serve --port $(PORT) --data-dir "$(DATA_DIR)"
+
+test: $(STAMP) ## every test, on servers of its own
+	@$(BIN)/pytest $(ARGS)
+
+check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables, compose file
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/check_migrations.py
+
+format: $(STAMP) ## rewrite the sources as the checks want them
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+lock: $(STAMP) ## compile requirements/*.txt anew from pyproject.toml
+	@bash scripts/lock.sh
+
+clean: ## remove what the commands above made, data included
+	@rm -rf .venv out data build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The metaselect service: science (`metalearning`), door (`api`), memory (`store`)."""

@@ -1,0 +1,62 @@
+"""Every setting, in one frozen object; nothing else reads the environment."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings come from environment variables of the same name in capitals.
+
+    Without any, the service runs embedded: SQLite in `data_dir`, one worker process beside the API, no broker.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    data_dir: Path = Field(default=Path("data"), description="Folder for the SQLite database and scratch files.")
+    database_url: str | None = Field(
+        default=None, description="SQLAlchemy URL; postgresql+psycopg://... turns on distributed mode."
+    )
+    redis_url: str | None = Field(default=None, description="Broker of the Celery workers, redis://...")
+    upload_bytes: int = Field(default=256 << 20, gt=0, description="Most bytes that a request body may have.")
+    read_seconds: float = Field(default=60.0, gt=0, description="Time to read and describe one upload.")
+    landmarking_seconds: float = Field(default=3.0, ge=0, description="Time for landmarkers within that.")
+    memory_bytes: int = Field(default=4 << 30, gt=0, description="Most memory of one child process.")
+    worker_slots: int = Field(default=2, gt=0, description="Child processes that an embedded worker runs.")
+    lease_seconds: float = Field(default=10.0, gt=0, description="How long a silent worker keeps its task.")
+    poll_seconds: float = Field(default=0.2, gt=0, description="How often an embedded worker looks for work.")
+    reconcile_seconds: float = Field(default=2.0, gt=0, description="How often lost work is looked for.")
+    log_format: str = Field(default="text", pattern="^(text|json)$", description="Log lines for people or machines.")
+
+    @cached_property
+    def sqlalchemy_url(self) -> str:
+        """The database to use."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'metaselect.sqlite').resolve()}"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether workers poll the database because there is no broker to ring them."""
+        return self.redis_url is None
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Where uploads and tasks in progress keep their files; nothing here outlives its task."""
+        return self.data_dir / "scratch"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where a worker keeps blobs that it fetched, by hash."""
+        return self.data_dir / "cache"
+
+
+def pin_threads(threads: int = 1) -> None:
+    """Fix the threads of every numeric library, before the first of them is imported.
+
+    Passive waiting matters as much: spinning OpenMP threads slow each other down a hundredfold on a busy machine.
+    """
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)

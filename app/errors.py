@@ -1,0 +1,191 @@
+"""Every error that a client can be told about: a status, a stable code, a fact, and what to do about it."""
+
+from typing import Any, ClassVar
+
+
+class ServiceError(Exception):
+    """A refusal that becomes one problem+json answer (RFC 9457).
+
+    `code` never changes once published; `detail` states the fact; `advice` says what to do.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, advice: str = "", **evidence: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.advice = advice
+        self.evidence = evidence
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as it crosses a process border or is stored with a failed job."""
+        return {"code": self.code, "detail": self.detail, "advice": self.advice, "evidence": self.evidence}
+
+
+def from_dict(error: dict[str, Any]) -> ServiceError:
+    """Rebuild the error that a child process reported; unknown codes become an internal error."""
+    kinds = {kind.code: kind for kind in _all_kinds(ServiceError)}
+    kind = kinds.get(error["code"], ServiceError)
+    return kind(error["detail"], error["advice"], **error["evidence"])
+
+
+def _all_kinds(base: type[ServiceError]) -> list[type[ServiceError]]:
+    return [base, *(kind for child in base.__subclasses__() for kind in _all_kinds(child))]
+
+
+class NotFoundError(ServiceError):
+    """Something addressed by id is not there, or is somebody else's."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class DatasetNotFoundError(NotFoundError):
+    """No such dataset, or it was deleted."""
+
+    code, title = "dataset_not_found", "Dataset not found"
+
+
+class JobNotFoundError(NotFoundError):
+    """No such job."""
+
+    code, title = "job_not_found", "Job not found"
+
+
+class ModelNotFoundError(NotFoundError):
+    """No such model."""
+
+    code, title = "model_not_found", "Model not found"
+
+
+class DatasetInUseError(ServiceError):
+    """A dataset cannot be deleted while a job needs it."""
+
+    status, code, title = 409, "dataset_in_use", "Dataset in use"
+
+
+class InvalidRequestError(ServiceError):
+    """The request is not of the documented form."""
+
+    status, code, title = 422, "invalid_request", "Invalid request"
+
+
+class InvalidJsonError(InvalidRequestError):
+    """The body is no JSON, or holds numbers that JSON does not know (NaN, Infinity)."""
+
+    code, title = "invalid_json", "Invalid JSON"
+
+
+class UnsupportedMediaTypeError(ServiceError):
+    """The body is of a type that the operation does not take."""
+
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
+class BodyTooLargeError(ServiceError):
+    """More bytes than an upload may have."""
+
+    status, code, title = 413, "body_too_large", "Body too large"
+
+
+class OverloadedError(ServiceError):
+    """Every slot for reading uploads is taken; trying again helps."""
+
+    status, code, title = 503, "overloaded", "Overloaded"
+
+
+class UnknownMetafeatureError(InvalidRequestError):
+    """A metafeature that the schema does not hold."""
+
+    code, title = "unknown_metafeature", "Unknown metafeature"
+
+
+class UnknownConfigurationError(InvalidRequestError):
+    """A configuration that the portfolio does not hold."""
+
+    code, title = "unknown_configuration", "Unknown configuration"
+
+
+class UnknownMetricError(InvalidRequestError):
+    """A metric that is unknown, or does not fit the task type."""
+
+    code, title = "unknown_metric", "Unknown metric"
+
+
+class UnusableDatasetError(ServiceError):
+    """The uploaded table cannot be learned from; subclasses say why."""
+
+    status, code, title = 422, "unusable_dataset", "Unusable dataset"
+
+
+class EmptyFileError(UnusableDatasetError):
+    """The file holds no bytes or no rows."""
+
+    code, title = "empty_file", "Empty file"
+
+
+class UnreadableEncodingError(UnusableDatasetError):
+    """The bytes are no text in an encoding that can be recognised."""
+
+    code, title = "unreadable_encoding", "Unreadable encoding"
+
+
+class UnreadableFileError(UnusableDatasetError):
+    """The file is damaged, or of a format that is not read."""
+
+    code, title = "unreadable_file", "Unreadable file"
+
+
+class RaggedRowsError(UnusableDatasetError):
+    """A row has more or fewer cells than the header."""
+
+    code, title = "ragged_rows", "Ragged rows"
+
+
+class TooLargeDatasetError(UnusableDatasetError):
+    """More rows, columns or decompressed bytes than the service reads."""
+
+    code, title = "dataset_too_large", "Dataset too large"
+
+
+class UnsupportedColumnError(UnusableDatasetError):
+    """A column's type cannot be learned from (nested or binary values)."""
+
+    code, title = "unsupported_column_type", "Unsupported column type"
+
+
+class TargetNotFoundError(UnusableDatasetError):
+    """No column has the target's name."""
+
+    code, title = "target_not_found", "Target not found"
+
+
+class TargetUnusableError(UnusableDatasetError):
+    """The target does not fit the task type."""
+
+    code, title = "target_unusable", "Target unusable"
+
+
+class SingleClassTargetError(UnusableDatasetError):
+    """The target has one value only, so there is nothing to learn."""
+
+    code, title = "single_class_target", "Single-class target"
+
+
+class TooManyClassesError(UnusableDatasetError):
+    """Nearly every row has a class of its own."""
+
+    code, title = "too_many_classes", "Too many classes"
+
+
+class TooFewRowsError(UnusableDatasetError):
+    """Fewer rows than cross-validation needs."""
+
+    code, title = "too_few_rows", "Too few rows"
+
+
+class NoFeaturesError(UnusableDatasetError):
+    """Beside the target there is no column to learn from."""
+
+    code, title = "no_features", "No features"

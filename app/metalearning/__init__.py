@@ -1,0 +1,1 @@
+"""The science: pure functions and frozen dataclasses, arrays in, values out."""

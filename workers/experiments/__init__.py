@@ -1,0 +1,1 @@
+"""Experiments: one configuration cross-validated on one dataset, and what is made of the results."""

@@ -1,0 +1,198 @@
+"""Measure one configuration on one dataset under experiment protocol 1.
+
+Verification for users and the shipped meta-dataset both go through `measure`, so their scores are comparable.
+"""
+
+import importlib.metadata
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+
+from app.errors import ServiceError
+from app.isolation import Limits, Report
+from app.metalearning import protocol
+from app.metalearning.portfolio import Configuration, find_configuration
+from app.metalearning.table import FloatArray, IntArray, TaskType, read_table
+from workers.experiments import pipelines, scoring
+
+PREDICTIONS_FILE = "predictions.npz"
+
+
+class NotMeasurableError(ServiceError):
+    """The algorithm itself refused the data, or predicted something that is no number."""
+
+    status, code, title = 422, "configuration_failed", "Configuration failed"
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What one fit left: predictions for the test rows, and what it cost."""
+
+    predictions: FloatArray
+    fit_cpu_seconds: float
+    fit_wall_seconds: float
+    predict_cpu_seconds: float
+
+
+def limits(memory_bytes: int, wall_seconds: float = float("inf")) -> Limits:
+    """The limits of one experiment: protocol 1's for every fit, the caller's for the whole."""
+    return Limits(
+        wall_seconds=wall_seconds,
+        memory_bytes=memory_bytes,
+        fit_cpu_seconds=protocol.FIT_CPU_SECONDS,
+        fit_wall_seconds=protocol.FIT_WALL_SECONDS,
+    )
+
+
+def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Cross-validate; write out-of-fold predictions to the task's folder; return scores and costs.
+
+    Args:
+        payload: `table` (path of a typed table), `configuration` (id), `folder` (for the predictions).
+        report: told before every fit, so that the watching process can hold its limits.
+    """
+    warnings.simplefilter("ignore")  # convergence and the like: the scores tell
+    process = psutil.Process()
+    resident_before = process.memory_info().rss
+    table = read_table(Path(payload["table"]))
+    configuration = find_configuration(payload["configuration"])
+    rows = protocol.sample_rows(table.target_values)
+    sample = table.take(rows)
+    data = pipelines.features(sample)
+    target = table.target_values[rows]
+    n_classes = len(table.classes)
+    folds = protocol.assign_folds(target)
+    n_folds = int(folds.max()) + 1
+    predictions = np.zeros((len(target), n_classes) if n_classes else len(target))
+    fold_scores, fits = [], []
+    for fold in range(n_folds):
+        report({"kind": "fit", "phase": "cross-validation", "done": fold, "total": n_folds})
+        test = np.flatnonzero(folds == fold)
+        fit = _fit(configuration, data, target, np.flatnonzero(folds != fold), test, n_classes)
+        predictions[test] = fit.predictions
+        fold_scores.append(scoring.score(table.task_type, target[test], fit.predictions))
+        fits.append(fit)
+    curve = _learning_curve(configuration, data, target, folds, n_classes, report)
+    halves = protocol.assign_halves(target)
+    np.savez_compressed(
+        Path(payload["folder"]) / PREDICTIONS_FILE, rows=rows, folds=folds, predictions=predictions.astype("f4")
+    )
+    return {
+        "protocol": protocol.PROTOCOL,
+        "configuration": configuration.id,
+        "fingerprint": configuration.fingerprint,
+        "n_rows": len(target),
+        "scores": scoring.score(table.task_type, target, predictions),
+        "scores_a": _score_where(table.task_type, halves == 0, target, predictions),
+        "scores_b": _score_where(table.task_type, halves == 1, target, predictions),
+        "fold_scores": fold_scores,
+        "learning_curve": curve,
+        "fit_cpu_seconds": float(np.mean([fit.fit_cpu_seconds for fit in fits])),
+        "fit_wall_seconds": float(np.mean([fit.fit_wall_seconds for fit in fits])),
+        "predict_cpu_seconds_per_1000_rows": 1000 * sum(f.predict_cpu_seconds for f in fits) / len(target),
+        "peak_memory_bytes": max(0, _peak_resident_bytes() - resident_before),
+        "versions": versions(configuration),
+    }
+
+
+def versions(configuration: Configuration) -> dict[str, str]:
+    """Versions of the libraries that a score depends on."""
+    path = configuration.algorithm.classifier or configuration.algorithm.regressor or ""
+    distributions = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
+    package = path.split(".", 1)[0]
+    names = {"scikit-learn", "numpy", distributions.get(package, package)}
+    return {name: importlib.metadata.version(name) for name in sorted(names)}
+
+
+def fit_pipeline(
+    configuration: Configuration, data: pd.DataFrame, target: FloatArray, task_type: TaskType
+) -> Any:
+    """Fit the configuration on all rows; classifiers learn class codes."""
+    model = pipelines.build(configuration.pipeline)
+    model.fit(data, target.astype(np.int64) if task_type is TaskType.CLASSIFICATION else target)
+    return model
+
+
+def _fit(
+    configuration: Configuration,
+    data: pd.DataFrame,
+    target: FloatArray,
+    training: IntArray,
+    test: IntArray,
+    n_classes: int,
+) -> _Fit:
+    labels = np.unique(target[training]).astype(np.int64)
+    # Boosting libraries want codes without gaps, and a rare class can be absent from a training set.
+    known = np.searchsorted(labels, target[training]) if n_classes else target[training]
+    model = pipelines.build(configuration.pipeline)
+    try:
+        _, cpu, wall = _timed(lambda: model.fit(data.iloc[training], known))
+        predict = model.predict_proba if n_classes else model.predict
+        raw, predict_cpu, _ = _timed(lambda: predict(data.iloc[test]))
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        text = f"{configuration.id} could not learn from this dataset: {error}"[:500]
+        raise NotMeasurableError(text, "Choose another configuration.") from error
+    if not np.isfinite(raw).all():
+        raise NotMeasurableError(
+            f"{configuration.id} predicted values that are no numbers.", "Choose another configuration."
+        )
+    if n_classes:
+        predictions = np.zeros((len(test), n_classes))
+        predictions[:, labels] = raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-12)
+    else:
+        predictions = np.asarray(raw, dtype=np.float64).ravel()
+    return _Fit(predictions, cpu, wall, predict_cpu)
+
+
+def _learning_curve(
+    configuration: Configuration,
+    data: pd.DataFrame,
+    target: FloatArray,
+    folds: IntArray,
+    n_classes: int,
+    report: Report,
+) -> list[dict[str, Any]]:
+    """Scores on the first fold after training on the anchors' rows; anchors that cannot be learned from are left out."""
+    test = np.flatnonzero(folds == 0)
+    task_type = TaskType.CLASSIFICATION if n_classes else TaskType.REGRESSION
+    points = []
+    for anchor, rows in protocol.anchor_rows(target, np.flatnonzero(folds != 0)).items():
+        if len(np.unique(target[rows])) < 2:
+            continue
+        report({"kind": "fit", "phase": "learning curve", "anchor": anchor})
+        try:
+            fit = _fit(configuration, data, target, rows, test, n_classes)
+        except NotMeasurableError:
+            continue
+        scores = scoring.score(task_type, target[test], fit.predictions)
+        points.append({"anchor": anchor, "fit_cpu_seconds": fit.fit_cpu_seconds, **scores})
+    return points
+
+
+def _score_where(
+    task_type: TaskType, chosen: FloatArray, target: FloatArray, predictions: FloatArray
+) -> dict[str, float]:
+    return scoring.score(task_type, target[chosen], predictions[chosen])
+
+
+def _timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
+    """The function's value, CPU seconds and wall seconds."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    value = function()
+    return value, time.process_time() - cpu, time.perf_counter() - wall
+
+
+def _peak_resident_bytes() -> int:
+    """The largest resident size that this process has had."""
+    with Path("/proc/self/status").open() as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0

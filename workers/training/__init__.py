@@ -1,0 +1,1 @@
+"""Training: build the meta-dataset, fit every way of ranking on it, prove it by grouped cross-validation."""
