@@ -1,13 +1,19 @@
 """The meta-dataset: metafeatures and measured performances of many datasets, as Parquet."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from app.metalearning.metrics import METRICS
+from app.metalearning.baselines import normalised_regret
+from app.metalearning.metafeatures import NAMES, as_vector
+from app.metalearning.metrics import METRICS, Metric, headline_metric, loss_scale, metrics_of
+from app.metalearning.portfolio import configurations_of
+from app.metalearning.table import FloatArray, TaskType
 
 DATA_DIR = Path(__file__).parent / "data"
 
@@ -69,3 +75,125 @@ def write_evaluations(rows: Iterable[dict[str, Any]], path: Path) -> None:
     frame = pa.Table.from_pylist(list(rows), schema=EVALUATION_SCHEMA)
     pa.parquet.write_table(frame, temporary, compression="zstd")
     temporary.replace(path)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one task type, as arrays over D datasets and C configurations.
+
+    Only datasets on which every configuration was tried are in it. A configuration that failed or ran out of time has
+    regret 2 (the worst there is) and NaN for everything else.
+    """
+
+    task_type: TaskType
+    datasets: tuple[str, ...]
+    groups: tuple[str, ...]
+    configurations: tuple[str, ...]
+    metafeatures: FloatArray  # (D, M), NaN where missing
+    losses: dict[str, FloatArray]  # metric → (D, C), comparable between datasets
+    headline_losses: FloatArray  # (D, C)
+    headline_losses_b: FloatArray  # (D, C), on half B only: for scoring what was chosen elsewhere
+    regret: FloatArray  # (D, C), normalised
+    regret_b: FloatArray  # (D, C)
+    predict_seconds: FloatArray  # (D, C), per 1,000 rows
+    memory_bytes: FloatArray  # (D, C)
+    timings: FloatArray  # (T, 5): configuration index, training rows, columns, classes, CPU seconds of one fit
+
+    def without_group(self, group: str) -> "Evidence":
+        """The evidence as it would be had this group of datasets never been seen."""
+        return self.of([row for row, each in enumerate(self.groups) if each != group])
+
+    def of(self, rows: list[int]) -> "Evidence":
+        """Only these datasets; timings stay, they are not used where datasets are held out."""
+        return replace(
+            self,
+            datasets=tuple(self.datasets[row] for row in rows),
+            groups=tuple(self.groups[row] for row in rows),
+            metafeatures=self.metafeatures[rows],
+            losses={name: values[rows] for name, values in self.losses.items()},
+            headline_losses=self.headline_losses[rows],
+            headline_losses_b=self.headline_losses_b[rows],
+            regret=self.regret[rows],
+            regret_b=self.regret_b[rows],
+            predict_seconds=self.predict_seconds[rows],
+            memory_bytes=self.memory_bytes[rows],
+        )
+
+
+def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> Evidence:
+    """Read the shipped meta-dataset (`evaluations.parquet`, `metafeatures.parquet`) as arrays."""
+    configurations = configurations_of(task_type)
+    cells: dict[str, dict[str, dict[str, Any]]] = {}
+    fingerprints = {each.fingerprint: each.id for each in configurations}
+    for row in read_evaluations(folder / "evaluations.parquet"):
+        if row["task_type"] == task_type and row["fingerprint"] in fingerprints:
+            cells.setdefault(row["dataset"], {})[fingerprints[row["fingerprint"]]] = row
+    described = {
+        row.pop("dataset"): row for row in pa.parquet.read_table(folder / "metafeatures.parquet").to_pylist()
+    }
+    names = [name for name in sorted(cells) if len(cells[name]) == len(configurations) and name in described]
+    table = [[cells[name][each.id] for each in configurations] for name in names]
+    vectors = np.stack([as_vector(described[name]) for name in names])
+    headline, headline_b = _headline_losses(table, ""), _headline_losses(table, "_b")
+    floors = np.array([_fold_noise(row) for row in table])
+    return Evidence(
+        task_type=task_type,
+        datasets=tuple(names),
+        groups=tuple(row[0]["group"] for row in table),
+        configurations=tuple(each.id for each in configurations),
+        metafeatures=vectors,
+        losses={metric.name: _losses(table, metric, "") for metric in metrics_of(task_type)},
+        headline_losses=headline,
+        headline_losses_b=headline_b,
+        regret=normalised_regret(headline, floors),
+        regret_b=normalised_regret(headline_b, floors),
+        predict_seconds=_column(table, "predict_cpu_seconds_per_1000_rows"),
+        memory_bytes=_column(table, "peak_memory_bytes"),
+        timings=_timings(table, vectors),
+    )
+
+
+def _headline_losses(table: list[list[dict[str, Any]]], part: str) -> FloatArray:
+    rows = []
+    for row in table:
+        metric = headline_metric(TaskType(row[0]["task_type"]), row[0]["n_classes"])
+        rows.append(_losses([row], metric, part)[0])
+    return np.array(rows)
+
+
+def _losses(table: list[list[dict[str, Any]]], metric: Metric, part: str) -> FloatArray:
+    scores = _column(table, metric.name + part)
+    scales = [
+        loss_scale(metric, target_sd=row[0]["target_sd"] or 1.0, prior_entropy=row[0]["prior_entropy"] or 1.0)
+        for row in table
+    ]
+    return metric.loss(scores, np.array(scales)[:, None])
+
+
+def _fold_noise(row: list[dict[str, Any]]) -> float:
+    """Standard error of the best configuration's loss over the folds: differences below it mean nothing."""
+    metric = headline_metric(TaskType(row[0]["task_type"]), row[0]["n_classes"])
+    best = int(np.nanargmin(_losses([row], metric, "")[0]))
+    scores = [fold[metric.name] for fold in row[best]["fold_scores"] if fold[metric.name] is not None]
+    scale = loss_scale(metric, target_sd=row[0]["target_sd"] or 1.0, prior_entropy=row[0]["prior_entropy"] or 1.0)
+    return float(np.std(metric.loss(np.array(scores), scale), ddof=1) / np.sqrt(len(scores)))
+
+
+def _column(table: list[list[dict[str, Any]]], name: str) -> FloatArray:
+    return np.array([[np.nan if cell[name] is None else cell[name] for cell in row] for row in table], dtype=float)
+
+
+def _timings(table: list[list[dict[str, Any]]], vectors: FloatArray) -> FloatArray:
+    """Every timed fit: full training sets, and the anchors of the learning curves."""
+    columns = vectors[:, NAMES.index("nr_attr")]
+    timed = []
+    for row, n_columns in zip(table, columns, strict=True):
+        for index, cell in enumerate(row):
+            n_classes = max(1, cell["n_classes"])
+            if cell["fit_cpu_seconds"] is not None:
+                folds = len(cell["fold_scores"])
+                n_training = cell["n_rows"] * (folds - 1) / folds
+                timed.append((index, n_training, n_columns, n_classes, cell["fit_cpu_seconds"]))
+            for point in cell["learning_curve"] or ():
+                timed.append((index, point["anchor"], n_columns, n_classes, point["fit_cpu_seconds"]))
+    return np.array(timed, dtype=np.float64)

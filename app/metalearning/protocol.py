@@ -34,11 +34,11 @@ def n_folds(n_rows: int) -> int:
     return 5 if n_rows <= MANY_ROWS else 3
 
 
-def assign_folds(target: FloatArray, seed: int = SEED) -> IntArray:
-    """The fold of every row, shape (rows,), stratified by target."""
-    folds = np.empty(len(target), dtype=np.int64)
-    folds[_order_by_target(target, seed)] = np.arange(len(target)) % n_folds(len(target))
-    return folds
+def assign_folds(target: FloatArray, folds: int | None = None, seed: int = SEED) -> IntArray:
+    """The fold of every row, shape (rows,), stratified by target; protocol 1's number of folds unless one is given."""
+    assigned = np.empty(len(target), dtype=np.int64)
+    assigned[_order_by_target(target, seed)] = np.arange(len(target)) % (folds or n_folds(len(target)))
+    return assigned
 
 
 def assign_halves(target: FloatArray, seed: int = SEED) -> IntArray:

@@ -1,23 +1,27 @@
-"""The command behind `metaselect metadataset`: build."""
+"""The command behind `metaselect metadataset`: build, compile, fit, info."""
 
 from app.config import pin_threads
 
 pin_threads()
 
-from pathlib import Path  # noqa: E402  threads are fixed before any numeric library loads
-from typing import Annotated  # noqa: E402
+import json  # noqa: E402  threads are fixed before any numeric library loads
+from pathlib import Path  # noqa: E402
+from typing import Annotated, Any  # noqa: E402
 
 import typer  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
 
 from app.metalearning import metadataset  # noqa: E402
-from workers.training import building  # noqa: E402
+from app.metalearning.table import TaskType  # noqa: E402
+from workers.training import building, fitting  # noqa: E402
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
 
 @cli.callback()
 def _group() -> None:
-    """Build the meta-dataset."""
+    """Build the meta-dataset, fit the meta-learners on it, and show what they are worth."""
 
 
 @cli.command()
@@ -29,6 +33,58 @@ def build(
     """Measure every configuration on every dataset; run it again to go on."""
     known = metadataset.read_evaluations(metadataset.DATA_DIR / "evaluations.parquet")
     typer.echo(f"Measured {building.build(datasets, parts, workers, known)} cells.")
+
+
+@cli.command()
+def compile(  # noqa: A001  the command's name, not used as a function
+    datasets: Annotated[Path, typer.Option(help="Folder of Parquet files with an inventory.csv.")],
+    parts: Annotated[Path, typer.Option(help="Folder that `build` wrote.")] = Path("build/metadataset"),
+    out: Annotated[Path, typer.Option(help="Folder for the meta-dataset.")] = metadataset.DATA_DIR,
+) -> None:
+    """Gather what `build` measured, and the datasets' metafeatures, into the meta-dataset that ships."""
+    fitting.compile_metadataset(datasets, parts, out)
+
+
+@cli.command()
+def fit(folder: Annotated[Path, typer.Option(help="The meta-dataset.")] = metadataset.DATA_DIR) -> None:
+    """Fit every way of ranking and print its regret on groups of datasets that it had not seen."""
+    _print_report(fitting.fit_metalearners(folder))
+
+
+@cli.command()
+def info(folder: Annotated[Path, typer.Option(help="The meta-dataset.")] = metadataset.DATA_DIR) -> None:
+    """Print what is in the meta-dataset, and the regret that `fit` measured."""
+    rows = metadataset.read_evaluations(folder / "evaluations.parquet")
+    counts = Table("task type", "datasets", "configurations", "cells", "ok", "timeout", "other")
+    for task_type in TaskType:
+        cells = [row for row in rows if row["task_type"] == task_type]
+        statuses = [row["status"] for row in cells]
+        n_ok, n_late = statuses.count("ok"), statuses.count("timeout")
+        numbers = (
+            len({row["dataset"] for row in cells}),
+            len({row["configuration"] for row in cells}),
+            len(cells),
+            n_ok,
+            n_late,
+            len(cells) - n_ok - n_late,
+        )
+        counts.add_row(task_type, *map(str, numbers))
+    Console().print(counts)
+    _print_report(json.loads((folder / "meta-learners.json").read_text()))
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    """One table per task type: mean normalised regret of the best of the first k, leave-one-group-out."""
+    for task_type, proof in report.items():
+        regret = proof["regret"]
+        ks = list(next(iter(regret.values())))
+        title = f"{task_type}: normalised regret on {proof['datasets']} datasets, each with its group held out"
+        table = Table("way of ranking", *(f"best of {k}" for k in ks), title=title)
+        for name, values in sorted(regret.items(), key=lambda item: item[1][ks[0]]):
+            label = f"{name} (default)" if name == proof["default"] else name
+            table.add_row(label, *(f"{values[k]:.3f}" for k in ks))
+        table.add_row("virtual best", *("0.000" for _ in ks))
+        Console().print(table)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Configuration:
 _VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "gaussian_nb": {"default": {}},
     "lda": {"shrunk": {"solver": "lsqr", "shrinkage": "auto"}},
-    "qda": {"regularised": {"reg_param": 0.1}},
+    "qda": {"shrunk": {"solver": "eigen", "shrinkage": "auto"}},
     "ridge": {"default": {"alpha": 1.0}},
     "elastic_net": {"mild": {"alpha": 0.02, "l1_ratio": 0.5}},
     "decision_tree": {"leaf_8": {"min_samples_leaf": 8}},

@@ -1,0 +1,50 @@
+"""The same ranking for every dataset: what every other way of ranking has to beat."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from app.metalearning.baselines import average_ranks
+from app.metalearning.table import FloatArray
+
+
+@dataclass(frozen=True)
+class SingleBest:
+    """Configurations in order of their mean regret."""
+
+    regret: FloatArray  # (datasets, configurations)
+    name: str = "single_best"
+
+    @cached_property
+    def _mean(self) -> FloatArray:
+        mean: FloatArray = self.regret.mean(axis=0)
+        return mean
+
+    def expected_regret(self, vector: FloatArray) -> FloatArray:  # noqa: ARG002  a constant needs no metafeatures
+        """Mean regret over all datasets."""
+        return self._mean
+
+    def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:  # noqa: ARG002
+        """By mean regret."""
+        return sorted(feasible, key=lambda index: self._mean[index])
+
+
+@dataclass(frozen=True)
+class AverageRank:
+    """Configurations in order of their mean rank."""
+
+    regret: FloatArray
+    name: str = "average_rank"
+
+    @cached_property
+    def _ranks(self) -> FloatArray:
+        return average_ranks(self.regret)
+
+    def expected_regret(self, vector: FloatArray) -> FloatArray:  # noqa: ARG002
+        """Mean regret over all datasets."""
+        return np.asarray(self.regret.mean(axis=0))
+
+    def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:  # noqa: ARG002
+        """By mean rank."""
+        return sorted(feasible, key=lambda index: self._ranks[index])

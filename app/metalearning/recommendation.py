@@ -1,0 +1,295 @@
+"""The answer: a ranking with expected performance, cost and reasons, from frozen knowledge and one metafeature vector."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.errors import InvalidRequestError
+from app.metalearning.baselines import single_best
+from app.metalearning.costs import Costs, fit_costs
+from app.metalearning.metadataset import DATA_DIR, Evidence, load_evidence
+from app.metalearning.metafeatures import NAMES, as_vector
+from app.metalearning.metalearners import MetaLearner, ProximityForest, simple_metalearners
+from app.metalearning.metalearners.forest import ForestArrays
+from app.metalearning.metalearners.nearest import QuantileScale
+from app.metalearning.metrics import Metric, requested_metric
+from app.metalearning.portfolio import Configuration, find_configuration
+from app.metalearning.table import FloatArray, TaskType
+
+FEWEST_METAFEATURES = 6
+_N_REASONS = 3
+_MOST_BEYOND = 4.0  # a size this many times larger than any known one is outside experience
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """All that is needed to answer for one task type; `report` holds the proof and the calibration."""
+
+    evidence: Evidence
+    learners: dict[str, MetaLearner]
+    level: ForestArrays
+    costs: Costs
+    report: dict[str, Any]
+    version: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody wants to know."""
+
+    task_type: TaskType
+    metafeatures: dict[str, float | None]
+    metric: str | None = None
+    strategy: str | None = None
+    k: int = 5
+    target_sd: float | None = None
+
+
+@dataclass(frozen=True)
+class ExpectedPerformance:
+    """A score with its 90 % interval; `unit` tells when it is relative to the target's spread."""
+
+    score: float
+    low: float
+    high: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One recommended configuration with what to expect of it."""
+
+    rank: int
+    configuration: Configuration
+    expected: ExpectedPerformance
+    expected_regret: float
+    probability_beats_single_best: float | None  # None for the single best itself
+    fit_cpu_seconds: float
+    predict_cpu_seconds_per_1000_rows: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A past dataset that the answer rests on, and what won there."""
+
+    dataset: str
+    weight: float
+    winner: str
+    winner_score: float
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A ranking, with the facts that make it repeatable."""
+
+    candidates: tuple[Candidate, ...]
+    metric: Metric
+    strategy: str
+    outside_experience: bool
+    explanation: str
+    neighbours: tuple[Neighbour, ...]
+    excluded: dict[str, str]
+    version: str
+
+
+def load_knowledge(folder: Path = DATA_DIR) -> dict[TaskType, Knowledge]:
+    """Read the shipped meta-dataset and meta-learners; no file of these is ever unpickled."""
+    report = json.loads((folder / "meta-learners.json").read_text())
+    version = _hash_of(folder)
+    knowledge = {}
+    for task_type in TaskType:
+        evidence = load_evidence(task_type, folder)
+        learners = simple_metalearners(evidence)
+        forest = ForestArrays.load(folder / f"forest-{task_type}-regret.npz")
+        learners["forest"] = ProximityForest(forest, evidence.regret)
+        level = ForestArrays.load(folder / f"forest-{task_type}-level.npz")
+        knowledge[task_type] = Knowledge(
+            evidence, learners, level, fit_costs(evidence), report[task_type], version
+        )
+    return knowledge
+
+
+def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
+    """Rank the configurations for one dataset.
+
+    Raises: UnknownMetafeatureError, UnknownMetricError, InvalidRequestError.
+    """
+    vector = as_vector(question.metafeatures)
+    n_classes = int(question.metafeatures.get("nr_class") or 2)
+    metric = requested_metric(question.metric, question.task_type, n_classes)
+    strategy, outside, explanation = _choose_strategy(knowledge, question, vector)
+    learner = knowledge.learners[strategy]
+    size = _size(vector)
+    feasible, excluded = _feasible(knowledge.evidence, size[0])
+    order = learner.rank(vector, feasible)[: question.k]
+    regret = learner.expected_regret(vector)
+    expected = _expected_performances(knowledge, question, metric, vector, n_classes)
+    sbs = single_best(knowledge.evidence.regret)
+    fit_seconds = knowledge.costs.fit_seconds.predict(*size)
+    predict_seconds = knowledge.costs.predict_seconds_per_1000_rows.predict(*size)
+    memory = knowledge.costs.memory_bytes.predict(*size)
+    candidates = tuple(
+        Candidate(
+            rank=rank,
+            configuration=find_configuration(knowledge.evidence.configurations[index]),
+            expected=expected[index],
+            expected_regret=float(regret[index]),
+            probability_beats_single_best=_probability_of_beating(knowledge, regret, index, sbs),
+            fit_cpu_seconds=float(fit_seconds[index]),
+            predict_cpu_seconds_per_1000_rows=float(predict_seconds[index]),
+            memory_bytes=int(memory[index]),
+        )
+        for rank, index in enumerate(order, start=1)
+    )
+    return Recommendation(
+        candidates,
+        metric,
+        strategy,
+        outside,
+        explanation,
+        _neighbours(knowledge, vector, metric),
+        excluded,
+        knowledge.version,
+    )
+
+
+def _choose_strategy(
+    knowledge: Knowledge, question: Question, vector: FloatArray
+) -> tuple[str, bool, str]:
+    """The way of ranking, whether the dataset is outside experience, and why in words."""
+    if question.strategy is not None and question.strategy not in knowledge.learners:
+        raise InvalidRequestError(
+            f"There is no strategy {question.strategy!r}.", f"Ask for one of: {', '.join(knowledge.learners)}."
+        )
+    reason = _outside_because(knowledge, vector)
+    if question.strategy is not None:
+        return question.strategy, reason is not None, f"The strategy {question.strategy} was asked for."
+    if reason is not None:
+        return "portfolio", True, f"{reason} The robust portfolio answers instead of the meta-learner."
+    default = knowledge.report["default"]
+    regrets = knowledge.report["regret"]
+    return (
+        default,
+        False,
+        f"{default} has the least regret on datasets that it had not seen "
+        f"({regrets[default]['1']:.2f} against {regrets['single_best']['1']:.2f} of the single best configuration).",
+    )
+
+
+def _outside_because(knowledge: Knowledge, vector: FloatArray) -> str | None:
+    if np.sum(~np.isnan(vector)) < FEWEST_METAFEATURES:
+        return f"Fewer than {FEWEST_METAFEATURES} metafeatures are given."
+    known = knowledge.evidence.metafeatures
+    for name in ("nr_inst", "nr_attr", "nr_class"):
+        index = NAMES.index(name)
+        if not np.isnan(vector[index]) and vector[index] > _MOST_BEYOND * np.nanmax(known[:, index], initial=1):
+            return f"{name} = {vector[index]:g} is far beyond every known dataset."
+    distance = QuantileScale(known).distances(vector).min()
+    if distance > knowledge.report["distance_limit"]:
+        return f"No known dataset is like this one (distance {distance:.2f})."
+    return None
+
+
+def _size(vector: FloatArray) -> tuple[float, float, float]:
+    """Rows, columns and classes, with common values for what is not given."""
+    rows, columns, classes = (vector[NAMES.index(name)] for name in ("nr_inst", "nr_attr", "nr_class"))
+    return (
+        1000.0 if math.isnan(rows) else float(rows),
+        10.0 if math.isnan(columns) else float(columns),
+        1.0 if math.isnan(classes) else float(classes),
+    )
+
+
+def _feasible(evidence: Evidence, n_rows: float) -> tuple[list[int], dict[str, str]]:
+    """Indices of the configurations that can run at this size, and why the others cannot."""
+    feasible, excluded = [], {}
+    for index, name in enumerate(evidence.configurations):
+        most = find_configuration(name).algorithm.most_rows
+        if most is not None and n_rows > most:
+            excluded[name] = f"takes too long on more than {most:,} rows"
+        else:
+            feasible.append(index)
+    return feasible, excluded
+
+
+def _expected_performances(
+    knowledge: Knowledge, question: Question, metric: Metric, vector: FloatArray, n_classes: int
+) -> list[ExpectedPerformance]:
+    """Weighted means of the metric on past datasets; the interval is calibrated on datasets that were held out."""
+    losses = knowledge.evidence.losses[metric.name]
+    mean, spread = weighted_losses(losses, knowledge.level.weights(vector))
+    reach = knowledge.report["interval_factor"] * spread
+    scale, unit = 1.0, metric.name
+    if metric.name == "log_loss":
+        entropy_bits = question.metafeatures.get("class_ent")
+        scale = math.log(2) * entropy_bits if entropy_bits else math.log(max(2, n_classes))
+    elif metric.name in {"rmse", "mae"}:
+        scale = question.target_sd or 1.0
+        unit = metric.name if question.target_sd else f"{metric.name} / standard deviation of the target"
+    ends = np.stack([mean, np.maximum(mean - reach, 0.0), mean + reach])
+    scores = metric.score(ends, scale)
+    if metric.larger_is_better:
+        scores = np.maximum(scores, -1.0 if question.task_type is TaskType.REGRESSION else 0.0)
+    return [
+        ExpectedPerformance(
+            float(scores[0, index]),
+            float(scores[1:, index].min()),
+            float(scores[1:, index].max()),
+            unit,
+        )
+        for index in range(losses.shape[1])
+    ]
+
+
+def weighted_losses(losses: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and spread of every configuration's loss over weighted datasets; what was not measured does not count."""
+    known = ~np.isnan(losses)
+    share = weights[:, None] * known
+    share = share / np.maximum(share.sum(axis=0), 1e-12)
+    filled = np.nan_to_num(losses)
+    mean = (share * filled).sum(axis=0)
+    spread = np.sqrt((share * (filled - mean) ** 2).sum(axis=0))
+    return mean, np.maximum(spread, 0.01)
+
+
+def _probability_of_beating(
+    knowledge: Knowledge, regret: FloatArray, index: int, sbs: int
+) -> float | None:
+    """Normal probability that the candidate's regret is below the single best's, with the spread seen on held-out data."""
+    if index == sbs:
+        return None
+    spread = knowledge.report["advantage_sd"][index]
+    return 0.5 * math.erfc((regret[index] - regret[sbs]) / (spread * math.sqrt(2)))
+
+
+def _neighbours(knowledge: Knowledge, vector: FloatArray, metric: Metric) -> tuple[Neighbour, ...]:
+    """The past datasets that weigh most, with the configuration that won there by the metric."""
+    evidence = knowledge.evidence
+    forest = knowledge.learners["forest"]
+    assert isinstance(forest, ProximityForest)
+    weights = forest.arrays.weights(vector)
+    reasons = []
+    for row in np.argsort(-weights, kind="stable")[:_N_REASONS]:
+        losses = evidence.losses[metric.name][row]
+        best = int(np.nanargmin(losses))
+        shown = metric.score(losses[best])
+        reasons.append(
+            Neighbour(evidence.datasets[row], float(weights[row]), evidence.configurations[best], float(shown))
+        )
+    return tuple(reasons)
+
+
+
+
+def _hash_of(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in {".parquet", ".npz", ".json"}:
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]

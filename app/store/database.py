@@ -1,0 +1,84 @@
+"""Engines and sessions for SQLite and Postgres, and the one clock that all rows share."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Double, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import FunctionElement
+
+from app.config import Settings
+
+_BUSY_SECONDS = 30
+_POOL_SIZE = 20  # uvicorn lends 40 threads to endpoints; with the overflow each of them finds a connection
+
+
+class now(FunctionElement[float]):  # noqa: N801  reads as the SQL function that it is
+    """The database's clock in seconds since 1970: leases of workers on many hosts are measured by it alone."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+class Database:
+    """Opens sessions. Writers say so: on SQLite they take the write lock at once instead of failing later."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.engine = create_database_engine(settings)
+        self._writer = self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+
+    def read(self) -> Session:
+        """A session for reading."""
+        return Session(self.engine, expire_on_commit=False)
+
+    def write(self) -> Session:
+        """A session that will write."""
+        return Session(self._writer, expire_on_commit=False)
+
+
+def create_database_engine(settings: Settings) -> Engine:
+    """An engine for the settings' database, strict about JSON."""
+    url = settings.sqlalchemy_url
+    options: dict[str, Any] = {"json_serializer": _strict_json, "pool_size": _POOL_SIZE, "max_overflow": 30}
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, **options)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **options)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def new_id(prefix: str) -> str:
+    """A random id whose order is the order of creation, so that lists can page by it."""
+    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
+
+
+def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:
+    connection.isolation_level = None  # type: ignore[attr-defined]  # sqlite3's; SQLAlchemy then begins by the listener below
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+
+_strict_json: Callable[[Any], str] = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode

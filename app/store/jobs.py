@@ -1,0 +1,250 @@
+"""Jobs: begun in the request's transaction, moved on by conditional updates, ended once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CursorResult, exists, func, select, update
+from sqlalchemy.orm import Session
+
+from app.errors import JobNotFoundError, ServiceError
+from app.metalearning.portfolio import Configuration
+from app.store.database import new_id, now
+from app.store.tables import Experiment, Job, Task
+
+ACTIVE = ("queued", "running")
+UNFINISHED = ("queued", "running")
+EXPERIMENTING, STACKING, DONE = "experimenting", "stacking", "done"
+
+
+@dataclass(frozen=True)
+class JobDetail:
+    """A job with its experiments, each beside the task that measures it."""
+
+    job: Job
+    experiments: tuple[tuple[Experiment, Task], ...]
+
+
+def begin_verification(
+    session: Session,
+    *,
+    owner: str,
+    dataset_id: str,
+    recommendation_id: str | None,
+    configurations: list[Configuration],
+    metric: str,
+    time_budget_seconds: float,
+) -> Job:
+    """Write a verification job and one experiment per configuration."""
+    created = session.scalars(select(now())).one()
+    job = Job(
+        id=new_id("job"),
+        owner=owner,
+        kind="verification",
+        status="queued",
+        phase=EXPERIMENTING,
+        dataset_id=dataset_id,
+        recommendation_id=recommendation_id,
+        request={
+            "metric": metric,
+            "configurations": [configuration.id for configuration in configurations],
+            "time_budget_seconds": time_budget_seconds,
+        },
+        created_at=created,
+        deadline=created + time_budget_seconds,
+    )
+    session.add(job)
+    session.flush()
+    for configuration in configurations:
+        task = _add_task(session, job.id, "experiment")
+        session.add(
+            Experiment(
+                task_id=task.id,
+                job_id=job.id,
+                configuration=configuration.id,
+                fingerprint=configuration.fingerprint,
+            )
+        )
+    session.flush()
+    return job
+
+
+def get(session: Session, owner: str, job_id: str) -> Job:
+    """The owner's job.
+
+    Raises: JobNotFoundError.
+    """
+    job = session.scalars(select(Job).where(Job.id == job_id, Job.owner == owner)).one_or_none()
+    if job is None:
+        raise JobNotFoundError(f"There is no job {job_id!r}.", "GET /jobs lists yours.")
+    return job
+
+
+def detail(session: Session, owner: str, job_id: str) -> JobDetail:
+    """The owner's job with its experiments in the order in which they were asked for.
+
+    Raises: JobNotFoundError.
+    """
+    job = get(session, owner, job_id)
+    rows = session.execute(
+        select(Experiment, Task)
+        .join(Task, Task.id == Experiment.task_id)
+        .where(Experiment.job_id == job_id)
+        .order_by(Task.id)
+    ).all()
+    return JobDetail(job, tuple((experiment, task) for experiment, task in rows))
+
+
+def page(session: Session, owner: str, limit: int, before: str | None) -> list[Job]:
+    """The owner's jobs, newest first, at most `limit`, older than the job `before`."""
+    query = select(Job).where(Job.owner == owner).order_by(Job.id.desc()).limit(limit)
+    return list(session.scalars(query.where(Job.id < before) if before else query).all())
+
+
+def request_cancel(session: Session, owner: str, job_id: str) -> Job:
+    """Ask for the job's end: what is queued ends now, what runs is stopped by its worker.
+
+    A job that has already ended stays as it is. Raises: JobNotFoundError.
+    """
+    job = get(session, owner, job_id)
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.status.in_(ACTIVE), Job.cancel_requested_at.is_(None))
+        .values(cancel_requested_at=now())
+    )
+    end_cancelled(session, job_id)
+    session.refresh(job)
+    return job
+
+
+def end_cancelled(session: Session, job_id: str) -> bool:
+    """End a job whose cancellation was asked for, once none of its tasks runs any more."""
+    asked = exists().where(Job.id == job_id, Job.cancel_requested_at.is_not(None))
+    session.execute(
+        update(Task)
+        .where(Task.job_id == job_id, Task.status == "queued", asked)
+        .values(status="cancelled", finished_at=now())
+    )
+    return _changed(
+        session,
+        update(Job)
+        .where(
+            Job.id == job_id,
+            Job.status.in_(ACTIVE),
+            Job.cancel_requested_at.is_not(None),
+            ~_has_unfinished_tasks(),
+        )
+        .values(status="cancelled", phase=DONE, finished_at=now()),
+    )
+
+
+def drop_late_experiments(session: Session, job_id: str) -> bool:
+    """Past the deadline nothing new starts: queued experiments end, so that what was measured can be used."""
+    late = exists().where(Job.id == job_id, Job.deadline < now())
+    return _changed(
+        session,
+        update(Task)
+        .where(Task.job_id == job_id, Task.kind == "experiment", Task.status == "queued", late)
+        .values(
+            status="cancelled",
+            finished_at=now(),
+            error={
+                "code": "time_budget_spent",
+                "detail": "The job's time budget was spent before this experiment began.",
+                "advice": "Ask for a larger time_budget_seconds, or fewer configurations.",
+            },
+        ),
+    )
+
+
+def begin_stacking(session: Session, job_id: str) -> bool:
+    """Move the job on to stacking when no experiment is left to do; true for exactly one caller.
+
+    Must run in a transaction after the one that finished the last experiment: in the same one, two workers that finish
+    together each see the other's experiment unfinished.
+    """
+    moved = _changed(
+        session,
+        update(Job)
+        .where(
+            Job.id == job_id,
+            Job.status == "running",
+            Job.phase == EXPERIMENTING,
+            Job.cancel_requested_at.is_(None),
+            ~_has_unfinished_tasks(),
+            exists().where(Experiment.job_id == Job.id, Experiment.outcome == "ok"),
+        )
+        .values(phase=STACKING),
+    )
+    if moved:
+        _add_task(session, job_id, "stacking")
+        session.flush()
+    return moved
+
+
+def fail_without_result(session: Session, job_id: str) -> bool:
+    """End a job of which no experiment left a result."""
+    error = {
+        "code": "no_configuration_succeeded",
+        "detail": "None of the configurations could be measured.",
+        "advice": "Look at the experiments' errors; a larger time budget or other configurations may help.",
+    }
+    return _changed(
+        session,
+        update(Job)
+        .where(
+            Job.id == job_id,
+            Job.status.in_(ACTIVE),
+            Job.phase == EXPERIMENTING,
+            Job.cancel_requested_at.is_(None),
+            ~_has_unfinished_tasks(),
+            ~exists().where(Experiment.job_id == Job.id, Experiment.outcome == "ok"),
+        )
+        .values(status="failed", phase=DONE, error=error, finished_at=now()),
+    )
+
+
+def fail(session: Session, job_id: str, error: dict[str, Any]) -> bool:
+    """End a job with the reason."""
+    return _changed(
+        session,
+        update(Job)
+        .where(Job.id == job_id, Job.status.in_(ACTIVE))
+        .values(status="failed", phase=DONE, error=error, finished_at=now()),
+    )
+
+
+def succeed(session: Session, job_id: str, result: dict[str, Any]) -> bool:
+    """End a job with its result; false where it had ended before."""
+    return _changed(
+        session,
+        update(Job)
+        .where(Job.id == job_id, Job.status == "running")
+        .values(status="succeeded", phase=DONE, result=result, finished_at=now()),
+    )
+
+
+def active(session: Session) -> list[str]:
+    """Ids of the jobs that have not ended."""
+    return list(session.scalars(select(Job.id).where(Job.status.in_(ACTIVE)).order_by(Job.id)).all())
+
+
+def count_queued_tasks(session: Session) -> int:
+    """Tasks that wait for a worker."""
+    return session.scalar(select(func.count()).select_from(Task).where(Task.status == "queued")) or 0
+
+
+def _add_task(session: Session, job_id: str, kind: str) -> Task:
+    task = Task(id=new_id("task"), job_id=job_id, kind=kind, queue="cpu", status="queued")
+    session.add(task)
+    session.flush()
+    return task
+
+
+def _has_unfinished_tasks() -> Any:
+    return exists().where(Task.job_id == Job.id, Task.status.in_(UNFINISHED))
+
+
+def _changed(session: Session, statement: Any) -> bool:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)
+    return result.rowcount > 0

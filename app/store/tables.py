@@ -1,0 +1,188 @@
+"""The tables. Times are seconds since 1970 by the database's clock; ids sort by creation."""
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, MetaData, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.store.database import now
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """Every constraint has a name, so that migrations can change it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, Any]: Json, list[Any]: Json, float: Double(), str: String(255)}  # noqa: RUF012
+
+
+class Blob(Base):
+    """Bytes by their SHA-256: datasets, out-of-fold predictions, models."""
+
+    __tablename__ = "blobs"
+
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[float] = mapped_column(default=now())
+
+
+class BlobChunk(Base):
+    """A piece of a blob, so that no statement carries more than a megabyte."""
+
+    __tablename__ = "blob_chunks"
+
+    hash: Mapped[str] = mapped_column(ForeignKey("blobs.hash", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Dataset(Base):
+    """A table that somebody sent, typed and described. A deleted one keeps its metafeatures, never its rows."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    content_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)
+    target: Mapped[str] = mapped_column(Text)
+    task_type: Mapped[str]
+    n_rows: Mapped[int]
+    classes: Mapped[list[Any]]
+    columns: Mapped[list[Any]]
+    reading: Mapped[dict[str, Any]]
+    findings: Mapped[list[Any]]
+    metafeatures: Mapped[dict[str, Any]]
+    metafeature_version: Mapped[int]
+    metafeature_seconds: Mapped[dict[str, Any]]
+    absent_metafeatures: Mapped[list[Any]]
+    created_at: Mapped[float] = mapped_column(default=now())
+    deleted_at: Mapped[float | None]
+
+
+class Recommendation(Base):
+    """A ranking given to somebody, with what was asked."""
+
+    __tablename__ = "recommendations"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    request: Mapped[dict[str, Any]]
+    body: Mapped[dict[str, Any]]
+    created_at: Mapped[float] = mapped_column(default=now())
+
+
+class Job(Base):
+    """Work that somebody asked for. Its status ends as succeeded, failed or cancelled and then never changes."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    kind: Mapped[str]
+    status: Mapped[str] = mapped_column(index=True)
+    phase: Mapped[str]
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    recommendation_id: Mapped[str | None] = mapped_column(ForeignKey("recommendations.id"))
+    request: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    cancel_requested_at: Mapped[float | None]
+    deadline: Mapped[float]
+    created_at: Mapped[float] = mapped_column(default=now())
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+
+class Task(Base):
+    """A unit of labour that one worker claims at a time; `attempt` fences off workers that lost their lease."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (Index("ix_tasks_claim", "queue", "status", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    kind: Mapped[str]
+    queue: Mapped[str]
+    status: Mapped[str]
+    attempt: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
+    lost: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[float] = mapped_column(default=0.0)
+    rung_at: Mapped[float] = mapped_column(default=now())
+    lease_expires_at: Mapped[float | None]
+    worker: Mapped[str | None]
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[dict[str, Any] | None]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+
+class Experiment(Base):
+    """One configuration cross-validated inside a job: what was measured, or why nothing could be."""
+
+    __tablename__ = "experiments"
+    __table_args__ = (Index("uq_experiments_job_configuration", "job_id", "configuration", unique=True),)
+
+    task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    configuration: Mapped[str]
+    fingerprint: Mapped[str]
+    outcome: Mapped[str | None]
+    result: Mapped[dict[str, Any] | None]
+    predictions_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)
+
+
+class Evaluation(Base):
+    """One configuration measured on one dataset under one protocol: evidence for the next recommendation."""
+
+    __tablename__ = "evaluations"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.task_id"), primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    configuration: Mapped[str]
+    fingerprint: Mapped[str]
+    protocol: Mapped[int]
+    status: Mapped[str]
+    result: Mapped[dict[str, Any]]
+    created_at: Mapped[float] = mapped_column(default=now())
+
+
+class Model(Base):
+    """The fitted winner of a job, its card and the script that makes it again."""
+
+    __tablename__ = "models"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    card: Mapped[dict[str, Any]]
+    script: Mapped[str] = mapped_column(Text)
+    artifact_hash: Mapped[str] = mapped_column(ForeignKey("blobs.hash"), index=True)
+    created_at: Mapped[float] = mapped_column(default=now())
+
+
+class Worker(Base):
+    """A worker process, seen alive at its last heartbeat."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    queues: Mapped[list[Any]]
+    slots: Mapped[int]
+    started_at: Mapped[float] = mapped_column(default=now())
+    seen_at: Mapped[float] = mapped_column(default=now(), index=True)

@@ -1,0 +1,184 @@
+"""Tasks: claimed with a lease, renewed, finished once. Every write after the claim is fenced by the attempt number."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CursorResult, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.store.database import now
+from app.store.tables import Job, Task
+
+MOST_FAILURES = 3  # crashes seen by a living supervisor: the task itself is to blame
+MOST_LOST = 20  # leases that ran out: its workers were killed, which says little about the task
+_BACK_OFF_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task that a worker holds until its lease ends."""
+
+    task_id: str
+    attempt: int
+    job_id: str
+    kind: str
+    seconds_left: float  # until the job's deadline
+
+
+class Renewal(StrEnum):
+    """What a heartbeat found."""
+
+    KEPT = "kept"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+
+
+def claim(session: Session, queue: str, worker: str, lease_seconds: float) -> Claim | None:
+    """Take the oldest queued task, if there is one; two workers never take the same."""
+    candidate = (
+        select(Task.id)
+        .join(Job, Job.id == Task.job_id)
+        .where(Task.queue == queue, Task.status == "queued", Task.not_before <= now())
+        .where(Job.cancel_requested_at.is_(None))
+        .order_by(Task.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=Task)
+    )
+    task_id = session.scalar(candidate)
+    if task_id is None:
+        return None
+    claimed = session.execute(
+        update(Task)
+        .where(Task.id == task_id, Task.status == "queued")
+        .values(
+            status="running",
+            attempt=Task.attempt + 1,
+            worker=worker,
+            lease_expires_at=now() + lease_seconds,
+            started_at=now(),
+            progress={},
+        )
+        .returning(Task.attempt, Task.job_id, Task.kind)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if claimed is None:
+        return None
+    session.execute(
+        update(Job)
+        .where(Job.id == claimed.job_id, Job.status == "queued")
+        .values(status="running", started_at=now())
+    )
+    seconds_left = session.scalars(select(Job.deadline - now()).where(Job.id == claimed.job_id)).one()
+    return Claim(task_id, claimed.attempt, claimed.job_id, claimed.kind, seconds_left)
+
+
+def renew(session: Session, held: Claim, lease_seconds: float, progress: dict[str, Any]) -> Renewal:
+    """Prolong the lease and note the progress; tells when the task was lost or is to be cancelled."""
+    if not _write(session, held, lease_expires_at=now() + lease_seconds, progress=progress):
+        return Renewal.LOST
+    asked = session.scalar(select(Job.cancel_requested_at).where(Job.id == held.job_id))
+    return Renewal.KEPT if asked is None else Renewal.CANCELLED
+
+
+def finish(session: Session, held: Claim) -> bool:
+    """End the task as done; false where somebody else holds it now, and then nothing else may be written."""
+    return _write(session, held, status="succeeded", finished_at=now(), lease_expires_at=None)
+
+
+def cancel(session: Session, held: Claim) -> bool:
+    """End the task as cancelled."""
+    return _write(session, held, status="cancelled", finished_at=now(), lease_expires_at=None)
+
+
+def release(session: Session, held: Claim) -> bool:
+    """Give the task back unharmed: another worker takes it at once."""
+    return _write(session, held, status="queued", lease_expires_at=None, worker=None)
+
+
+def fail(session: Session, held: Claim, error: dict[str, Any]) -> bool:
+    """End the task with the reason, without another try."""
+    return _write(session, held, status="failed", finished_at=now(), lease_expires_at=None, error=error)
+
+
+def fail_attempt(session: Session, held: Claim, error: dict[str, Any]) -> bool:
+    """Count a failure: the task is tried again after a pause, or ends; true when it has ended."""
+    failures = session.scalars(select(Task.failures).where(Task.id == held.task_id)).one() + 1
+    if failures >= MOST_FAILURES:
+        return _write(
+            session,
+            held,
+            status="failed",
+            failures=failures,
+            finished_at=now(),
+            lease_expires_at=None,
+            error=error,
+        )
+    pause = _BACK_OFF_SECONDS * 2**failures * random.uniform(0.5, 1.5)  # noqa: S311  jitter, not secrecy
+    _write(
+        session,
+        held,
+        status="queued",
+        failures=failures,
+        lease_expires_at=None,
+        worker=None,
+        not_before=now() + pause,
+        error=error,
+    )
+    return False
+
+
+def reap(session: Session) -> list[str]:
+    """Take back tasks whose lease ran out (or that run without one); return those ids that are over for good."""
+    expired = or_(Task.lease_expires_at.is_(None), Task.lease_expires_at < now())
+    ids = session.scalars(
+        select(Task.id).where(Task.status == "running", expired).with_for_update(skip_locked=True)
+    ).all()
+    ended = []
+    for task_id in ids:
+        lost = session.scalars(select(Task.lost).where(Task.id == task_id)).one() + 1
+        over = lost >= MOST_LOST
+        values: dict[str, Any] = {"lost": lost, "lease_expires_at": None, "worker": None}
+        if over:
+            ended.append(task_id)
+            values |= {
+                "status": "failed",
+                "finished_at": now(),
+                "error": {
+                    "code": "worker_lost",
+                    "detail": f"{lost} workers died while doing this.",
+                    "advice": "Try again; if it happens again, the workers' logs say why they die.",
+                },
+            }
+        else:
+            values["status"] = "queued"
+        session.execute(
+            update(Task).where(Task.id == task_id, Task.status == "running", expired).values(**values)
+        )
+    return ended
+
+
+def stale_queues(session: Session, older_than_seconds: float, most: int = 100) -> list[str]:
+    """Queues of tasks whose doorbell may have been lost, one entry per task; notes that they are rung now."""
+    due = session.execute(
+        select(Task.id, Task.queue)
+        .where(Task.status == "queued", Task.not_before <= now(), Task.rung_at < now() - older_than_seconds)
+        .order_by(Task.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    session.execute(update(Task).where(Task.id.in_([row.id for row in due])).values(rung_at=now()))
+    return [row.queue for row in due]
+
+
+def _write(session: Session, held: Claim, **values: Any) -> bool:
+    """Update the task only if this claim still holds it."""
+    result = session.execute(
+        update(Task)
+        .where(Task.id == held.task_id, Task.attempt == held.attempt, Task.status == "running")
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1
