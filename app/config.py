@@ -16,7 +16,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    data_dir: Path = Field(default=Path("data"), description="Folder for the SQLite database and scratch files.")
+    data_dir: Path = Field(
+        default=Path("data"), description="Folder for the SQLite database and scratch files."
+    )
     database_url: str | None = Field(
         default=None, description="SQLAlchemy URL; postgresql+psycopg://... turns on distributed mode."
     )
@@ -29,7 +31,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=10.0, gt=0, description="How long a silent worker keeps its task.")
     poll_seconds: float = Field(default=0.2, gt=0, description="How often an embedded worker looks for work.")
     reconcile_seconds: float = Field(default=2.0, gt=0, description="How often lost work is looked for.")
-    log_format: str = Field(default="text", pattern="^(text|json)$", description="Log lines for people or machines.")
+    log_format: str = Field(
+        default="text", pattern="^(text|json)$", description="Log lines for people or machines."
+    )
 
     @cached_property
     def sqlalchemy_url(self) -> str:
@@ -40,6 +44,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether workers poll the database because there is no broker to ring them."""
         return self.redis_url is None
+
+    def as_environment(self) -> dict[str, str]:
+        """This process's environment with these settings, for a child process that reads its own."""
+        given = {name.upper(): str(value) for name, value in self.model_dump().items() if value is not None}
+        return {**os.environ, **given}
 
     @property
     def scratch_dir(self) -> Path:

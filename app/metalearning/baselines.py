@@ -15,7 +15,9 @@ def normalised_regret(losses: FloatArray, noise_floors: FloatArray) -> FloatArra
         noise_floors: shape (datasets,): the gap between best and median counts as at least this.
     """
     best = np.nanmin(losses, axis=1, keepdims=True)
-    gap = np.maximum(np.nanmedian(losses, axis=1, keepdims=True) - best, np.maximum(noise_floors[:, None], 1e-9))
+    gap = np.maximum(
+        np.nanmedian(losses, axis=1, keepdims=True) - best, np.maximum(noise_floors[:, None], 1e-9)
+    )
     return np.where(np.isnan(losses), WORST_REGRET, np.clip((losses - best) / gap, 0.0, WORST_REGRET))
 
 

@@ -52,7 +52,9 @@ def fit_costs(evidence: Evidence) -> Costs:
 
 def _fit_law(rows: FloatArray, columns: FloatArray, classes: FloatArray, costs: FloatArray) -> FloatArray:
     known = costs > 0  # NaN is not
-    terms = np.stack([_terms(*point) for point in zip(rows[known], columns[known], classes[known], strict=True)])
+    terms = np.stack(
+        [_terms(*point) for point in zip(rows[known], columns[known], classes[known], strict=True)]
+    )
     penalty = _RIDGE * np.eye(terms.shape[1])
     penalty[0, 0] = 0
     coefficients: FloatArray = np.linalg.solve(terms.T @ terms + penalty, terms.T @ np.log(costs[known]))

@@ -38,7 +38,9 @@ EVALUATION_SCHEMA = pa.schema(
         pa.field(
             "learning_curve",
             pa.list_(
-                pa.struct([pa.field("anchor", pa.int64()), pa.field("fit_cpu_seconds", pa.float64()), *_SCORES])
+                pa.struct(
+                    [pa.field("anchor", pa.int64()), pa.field("fit_cpu_seconds", pa.float64()), *_SCORES]
+                )
             ),
         ),
         pa.field("target_sd", pa.float64()),
@@ -97,7 +99,9 @@ class Evidence:
     regret_b: FloatArray  # (D, C)
     predict_seconds: FloatArray  # (D, C), per 1,000 rows
     memory_bytes: FloatArray  # (D, C)
-    timings: FloatArray  # (T, 5): configuration index, training rows, columns, classes, CPU seconds of one fit
+    timings: (
+        FloatArray  # (T, 5): configuration index, training rows, columns, classes, CPU seconds of one fit
+    )
 
     def without_group(self, group: str) -> "Evidence":
         """The evidence as it would be had this group of datasets never been seen."""
@@ -175,12 +179,16 @@ def _fold_noise(row: list[dict[str, Any]]) -> float:
     metric = headline_metric(TaskType(row[0]["task_type"]), row[0]["n_classes"])
     best = int(np.nanargmin(_losses([row], metric, "")[0]))
     scores = [fold[metric.name] for fold in row[best]["fold_scores"] if fold[metric.name] is not None]
-    scale = loss_scale(metric, target_sd=row[0]["target_sd"] or 1.0, prior_entropy=row[0]["prior_entropy"] or 1.0)
+    scale = loss_scale(
+        metric, target_sd=row[0]["target_sd"] or 1.0, prior_entropy=row[0]["prior_entropy"] or 1.0
+    )
     return float(np.std(metric.loss(np.array(scores), scale), ddof=1) / np.sqrt(len(scores)))
 
 
 def _column(table: list[list[dict[str, Any]]], name: str) -> FloatArray:
-    return np.array([[np.nan if cell[name] is None else cell[name] for cell in row] for row in table], dtype=float)
+    return np.array(
+        [[np.nan if cell[name] is None else cell[name] for cell in row] for row in table], dtype=float
+    )
 
 
 def _timings(table: list[list[dict[str, Any]]], vectors: FloatArray) -> FloatArray:

@@ -51,7 +51,9 @@ def read_file(path: Path, limits: ReadingLimits | None = None) -> RawTable:
     if content[:2] == b"\x1f\x8b":
         content = _gunzip(content, limits.decoded_bytes)
     if not content.strip():
-        raise EmptyFileError("The file holds no data.", "Send a file with a header line and at least 20 rows.")
+        raise EmptyFileError(
+            "The file holds no data.", "Send a file with a header line and at least 20 rows."
+        )
     if content[:4] == b"PAR1":
         return _read_parquet(content, limits)
     return _read_csv(content, limits)
@@ -69,7 +71,9 @@ def _gunzip(content: bytes, most_bytes: int) -> bytes:
                     f"The file decompresses to more than {most_bytes:,} bytes.", "Send a sample of the rows."
                 )
             if not member.eof:
-                raise UnreadableFileError("The gzip file ends too early.", "Compress and send the file again.")
+                raise UnreadableFileError(
+                    "The gzip file ends too early.", "Compress and send the file again."
+                )
             rest = member.unused_data
     except zlib.error as error:
         raise UnreadableFileError(

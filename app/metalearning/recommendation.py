@@ -159,13 +159,12 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     )
 
 
-def _choose_strategy(
-    knowledge: Knowledge, question: Question, vector: FloatArray
-) -> tuple[str, bool, str]:
+def _choose_strategy(knowledge: Knowledge, question: Question, vector: FloatArray) -> tuple[str, bool, str]:
     """The way of ranking, whether the dataset is outside experience, and why in words."""
     if question.strategy is not None and question.strategy not in knowledge.learners:
         raise InvalidRequestError(
-            f"There is no strategy {question.strategy!r}.", f"Ask for one of: {', '.join(knowledge.learners)}."
+            f"There is no strategy {question.strategy!r}.",
+            f"Ask for one of: {', '.join(knowledge.learners)}.",
         )
     reason = _outside_because(knowledge, vector)
     if question.strategy is not None:
@@ -188,7 +187,9 @@ def _outside_because(knowledge: Knowledge, vector: FloatArray) -> str | None:
     known = knowledge.evidence.metafeatures
     for name in ("nr_inst", "nr_attr", "nr_class"):
         index = NAMES.index(name)
-        if not np.isnan(vector[index]) and vector[index] > _MOST_BEYOND * np.nanmax(known[:, index], initial=1):
+        if not np.isnan(vector[index]) and vector[index] > _MOST_BEYOND * np.nanmax(
+            known[:, index], initial=1
+        ):
             return f"{name} = {vector[index]:g} is far beyond every known dataset."
     distance = QuantileScale(known).distances(vector).min()
     if distance > knowledge.report["distance_limit"]:
@@ -258,9 +259,7 @@ def weighted_losses(losses: FloatArray, weights: FloatArray) -> tuple[FloatArray
     return mean, np.maximum(spread, 0.01)
 
 
-def _probability_of_beating(
-    knowledge: Knowledge, regret: FloatArray, index: int, sbs: int
-) -> float | None:
+def _probability_of_beating(knowledge: Knowledge, regret: FloatArray, index: int, sbs: int) -> float | None:
     """Normal probability that the candidate's regret is below the single best's, with the spread seen on held-out data."""
     if index == sbs:
         return None
@@ -280,11 +279,11 @@ def _neighbours(knowledge: Knowledge, vector: FloatArray, metric: Metric) -> tup
         best = int(np.nanargmin(losses))
         shown = metric.score(losses[best])
         reasons.append(
-            Neighbour(evidence.datasets[row], float(weights[row]), evidence.configurations[best], float(shown))
+            Neighbour(
+                evidence.datasets[row], float(weights[row]), evidence.configurations[best], float(shown)
+            )
         )
     return tuple(reasons)
-
-
 
 
 def _hash_of(folder: Path) -> str:

@@ -1,11 +1,14 @@
 """Datasets: remembered once, used often, deleted for good."""
 
+from pathlib import Path
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import DatasetInUseError, DatasetNotFoundError
 from app.store import blobs, jobs
-from app.store.database import now
+from app.store.database import new_id, now
 from app.store.tables import Dataset, Experiment, Job, Model
 
 
@@ -54,3 +57,28 @@ def erase(session: Session, owner: str, dataset_id: str) -> None:
         session.delete(model)
     session.flush()
     blobs.discard_unreferenced(session, hashes)
+
+
+def record(session: Session, *, owner: str, name: str, content: Path, facts: dict[str, Any]) -> Dataset:
+    """Remember a described dataset and its rows."""
+    dataset = Dataset(
+        id=new_id("ds"),
+        owner=owner,
+        name=name,
+        content_hash=blobs.put(session, content),
+        target=facts["target"],
+        task_type=facts["task_type"],
+        n_rows=facts["n_rows"],
+        classes=facts["classes"],
+        target_sd=facts["target_sd"],
+        columns=facts["columns"],
+        reading=facts["reading"],
+        findings=facts["findings"],
+        metafeatures=facts["metafeatures"],
+        metafeature_version=facts["metafeature_version"],
+        metafeature_seconds=facts["metafeature_seconds"],
+        absent_metafeatures=facts["absent_metafeatures"],
+    )
+    session.add(dataset)
+    session.flush()
+    return dataset

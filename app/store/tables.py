@@ -59,6 +59,7 @@ class Dataset(Base):
     task_type: Mapped[str]
     n_rows: Mapped[int]
     classes: Mapped[list[Any]]
+    target_sd: Mapped[float | None]
     columns: Mapped[list[Any]]
     reading: Mapped[dict[str, Any]]
     findings: Mapped[list[Any]]

@@ -82,7 +82,10 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     curve = _learning_curve(configuration, data, target, folds, n_classes, report)
     halves = protocol.assign_halves(target)
     np.savez_compressed(
-        Path(payload["folder"]) / PREDICTIONS_FILE, rows=rows, folds=folds, predictions=predictions.astype("f4")
+        Path(payload["folder"]) / PREDICTIONS_FILE,
+        rows=rows,
+        folds=folds,
+        predictions=predictions.astype("f4"),
     )
     return {
         "protocol": protocol.PROTOCOL,

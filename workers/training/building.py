@@ -145,7 +145,11 @@ def _as_row(configuration: Configuration, outcome: Outcome) -> dict[str, Any]:
     if outcome.ending is not Ending.OK or outcome.value is None:
         status = "failed" if outcome.ending is Ending.ERROR else str(outcome.ending)
         detail = outcome.error["detail"] if outcome.error else outcome.log_tail[-300:]
-        return row | {"status": status, "error": detail, "versions": json.dumps(evaluation.versions(configuration))}
+        return row | {
+            "status": status,
+            "error": detail,
+            "versions": json.dumps(evaluation.versions(configuration)),
+        }
     value = outcome.value
     same = (
         "fold_scores",
@@ -176,5 +180,9 @@ def _only_builder(parts: Path) -> Iterator[None]:
 
 def _progress() -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=False
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        transient=False,
     )

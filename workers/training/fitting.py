@@ -41,7 +41,9 @@ def compile_metadataset(datasets: Path, parts: Path, folder: Path) -> None:
         {"dataset": source.name, **extract(load_source(source), LANDMARKING_SECONDS).values}
         for source in track(sources, "metafeatures")
     ]
-    pa.parquet.write_table(pa.Table.from_pylist(described), folder / "metafeatures.parquet", compression="zstd")
+    pa.parquet.write_table(
+        pa.Table.from_pylist(described), folder / "metafeatures.parquet", compression="zstd"
+    )
 
 
 def fit_metalearners(folder: Path) -> dict[str, dict[str, object]]:
@@ -73,7 +75,10 @@ def fit_forest(metafeatures: FloatArray, targets: FloatArray) -> ForestArrays:
     with np.errstate(all="ignore"):
         known = ~np.isnan(metafeatures)
         fill = np.array(
-            [np.median(column[here]) if here.any() else 0.0 for column, here in zip(metafeatures.T, known.T, strict=True)]
+            [
+                np.median(column[here]) if here.any() else 0.0
+                for column, here in zip(metafeatures.T, known.T, strict=True)
+            ]
         )
     filled = np.where(known, metafeatures, fill).astype(np.float32)
     forest = ExtraTreesRegressor(
@@ -87,7 +92,10 @@ def fit_forest(metafeatures: FloatArray, targets: FloatArray) -> ForestArrays:
 
     def children(name: str) -> FloatArray:
         return np.concatenate(
-            [getattr(tree.tree_, name) + offset for tree, offset in zip(forest.estimators_, offsets, strict=True)]
+            [
+                getattr(tree.tree_, name) + offset
+                for tree, offset in zip(forest.estimators_, offsets, strict=True)
+            ]
         )
 
     is_leaf = nodes("children_left") == -1

@@ -86,7 +86,9 @@ def as_vector(values: Mapping[str, float | None]) -> FloatArray:
             near = difflib.get_close_matches(name, NAMES, n=3)
             hint = f"Did you mean {', '.join(near)}?" if near else f"Known are: {', '.join(NAMES)}."
             raise UnknownMetafeatureError(f"There is no metafeature {name!r}.", hint)
-    return np.array([math.nan if values.get(name) is None else values[name] for name in NAMES], dtype=np.float64)
+    return np.array(
+        [math.nan if values.get(name) is None else values[name] for name in NAMES], dtype=np.float64
+    )
 
 
 def _finite(value: float | None) -> float | None:

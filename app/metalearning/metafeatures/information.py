@@ -22,7 +22,9 @@ MEANINGS = {
 def extract(table: Table) -> dict[str, float | None]:
     """The information-theoretic metafeatures (Michie et al. 1994; Castiello et al. 2005)."""
     target = table.target_values
-    bins = _equal_frequency_bins(target) if table.task_type is TaskType.REGRESSION else target.astype(np.int64)
+    bins = (
+        _equal_frequency_bins(target) if table.task_type is TaskType.REGRESSION else target.astype(np.int64)
+    )
     n_target = int(bins.max()) + 1
     columns = [_equal_frequency_bins(column) for column in table.numeric.T[:MOST_COLUMNS]]
     columns += [_dense(column + 1) for column in table.categorical.T[:MOST_COLUMNS]]

@@ -42,7 +42,9 @@ def extract(table: Table, seconds: float) -> dict[str, float | None]:
         if time.perf_counter() > deadline:
             break
         fraction = 0.25 if name.endswith("_small") else 1.0
-        values[name] = None if make is None else _score(make, data, target, folds, len(table.classes), fraction)
+        values[name] = (
+            None if make is None else _score(make, data, target, folds, len(table.classes), fraction)
+        )
     return values
 
 
@@ -89,7 +91,12 @@ def _learners(task_type: TaskType) -> dict[str, Callable[[], Any] | None]:
 
 
 def _score(
-    make: Callable[[], Any], data: FloatArray, target: FloatArray, folds: IntArray, n_classes: int, fraction: float
+    make: Callable[[], Any],
+    data: FloatArray,
+    target: FloatArray,
+    folds: IntArray,
+    n_classes: int,
+    fraction: float,
 ) -> float | None:
     scores = []
     for fold in range(N_FOLDS):

@@ -86,7 +86,9 @@ def _standardised(columns: FloatArray) -> FloatArray:
     return centred / np.where(spread > 0, spread, 1.0)
 
 
-def _correlation_ratio(standardised: FloatArray, classes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
+def _correlation_ratio(
+    standardised: FloatArray, classes: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> FloatArray:
     """Square root of the share of every column's variance that lies between classes (eta)."""
     counts = np.bincount(classes)
     sums = np.zeros((len(counts), standardised.shape[1]))
@@ -100,4 +102,6 @@ def _outlier_share(columns: FloatArray) -> float:
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = np.nanquantile(columns, [0.25, 0.75], axis=0)
     reach = 1.5 * (high - low)
-    return float(np.sum((columns < low - reach) | (columns > high + reach)) / max(1, np.sum(~np.isnan(columns))))
+    return float(
+        np.sum((columns < low - reach) | (columns > high + reach)) / max(1, np.sum(~np.isnan(columns)))
+    )

@@ -1,0 +1,57 @@
+"""What can be recommended."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from app.api.problems import problem_responses
+from app.api.schemas import Page, PageParameters, ResponseModel
+from app.metalearning.portfolio import CONFIGURATIONS, Configuration
+from app.metalearning.table import TaskType
+
+router = APIRouter(tags=["configurations"])
+
+
+class ConfigurationResponse(ResponseModel):
+    """A configuration with the Python that makes its pipeline."""
+
+    id: str
+    task_type: TaskType
+    algorithm: str
+    family: str
+    hyperparameters: dict[str, Any]
+    interpretable: bool
+    most_rows: int | None
+    fingerprint: str
+    snippet: str
+
+
+@router.get("/configurations", responses=problem_responses(422))
+def list_configurations(
+    query: PageParameters, task_type: TaskType | None = None
+) -> Page[ConfigurationResponse]:
+    """Every configuration of the portfolio, by id."""
+    after = query.after or ""
+    found = [
+        configuration
+        for name, configuration in sorted(CONFIGURATIONS.items())
+        if name > after and task_type in (None, configuration.task_type)
+    ][: query.limit]
+    return Page(
+        items=[_as_response(each) for each in found],
+        next_cursor=query.next_cursor([each.id for each in found]),
+    )
+
+
+def _as_response(configuration: Configuration) -> ConfigurationResponse:
+    return ConfigurationResponse(
+        id=configuration.id,
+        task_type=configuration.task_type,
+        algorithm=configuration.algorithm.name,
+        family=configuration.algorithm.family,
+        hyperparameters=configuration.hyperparameters,
+        interpretable=configuration.algorithm.interpretable,
+        most_rows=configuration.algorithm.most_rows,
+        fingerprint=configuration.fingerprint,
+        snippet=configuration.snippet,
+    )

@@ -1,0 +1,76 @@
+"""Uploads: read and described in one-shot limited children of a forkserver that stands beside the API."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from app import isolation
+from app.config import Settings
+from app.errors import OverloadedError, TooLargeDatasetError, UnreadableFileError, from_dict
+from app.isolation import Child, Ending, Limits
+from app.store.database import new_id
+
+_WAIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Description:
+    """A described upload: the typed table as a Parquet file, and all that is known about it as JSON."""
+
+    file: Path
+    facts: dict[str, Any]
+
+
+class Describer:
+    """Runs at most one child per core; who has to wait too long is told to come back."""
+
+    def __init__(self, settings: Settings) -> None:
+        isolation.preload("app.metalearning.description", "sklearn.ensemble", "sklearn.neighbors")
+        self._settings = settings
+        self._slots = threading.BoundedSemaphore(os.cpu_count() or 1)
+
+    @contextmanager
+    def describe(self, upload: BinaryIO, target: str, task_type: str | None) -> Iterator[Description]:
+        """Read and describe an upload; its files live as long as the context.
+
+        Raises: subclasses of UnusableDatasetError, OverloadedError.
+        """
+        if not self._slots.acquire(timeout=_WAIT_SECONDS):
+            raise OverloadedError("Every slot for reading uploads is taken.", "Try again in a moment.")
+        folder = self._settings.scratch_dir / new_id("upload")
+        try:
+            folder.mkdir(parents=True)
+            with (folder / "upload").open("wb") as file:
+                shutil.copyfileobj(upload, file, 1 << 20)
+            facts = self._run(folder, target, task_type)
+            yield Description(folder / "table.parquet", facts)
+        finally:
+            self._slots.release()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _run(self, folder: Path, target: str, task_type: str | None) -> dict[str, Any]:
+        payload = {
+            "folder": str(folder),
+            "target": target,
+            "task_type": task_type,
+            "landmarking_seconds": self._settings.landmarking_seconds,
+        }
+        limits = Limits(self._settings.read_seconds, self._settings.memory_bytes)
+        outcome = Child("app.metalearning.description:describe_upload", payload, folder, limits).run()
+        if outcome.value is not None:
+            return outcome.value
+        if outcome.error is not None:
+            raise from_dict(outcome.error)
+        if outcome.ending in (Ending.TIMEOUT, Ending.MEMORY):
+            raise TooLargeDatasetError(
+                f"Reading the file took more than its share of {outcome.ending.replace('timeout', 'time')}.",
+                "Send a sample of the rows, or fewer columns.",
+            )
+        raise UnreadableFileError(
+            "The file could not be read: the reader crashed on it.", "Write it again, as CSV."
+        )

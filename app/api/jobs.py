@@ -1,0 +1,219 @@
+"""Jobs: begin, list, watch, cancel."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
+from app.api.problems import problem_responses
+from app.api.schemas import Page, PageParameters, RequestModel, ResponseModel, as_time
+from app.errors import InvalidRequestError
+from app.metalearning.metrics import requested_metric
+from app.metalearning.portfolio import Configuration, find_configuration
+from app.metalearning.recommendation import Question, recommend
+from app.metalearning.table import TaskType
+from app.store import datasets, jobs
+from app.store.tables import Dataset, Experiment, Job, Task
+
+router = APIRouter(tags=["jobs"])
+
+DEFAULT_BUDGET_SECONDS = 300.0
+_POLL_SECONDS = 1
+
+
+class JobRequest(RequestModel):
+    """What to verify: a dataset's best candidates, or the configurations that are named."""
+
+    kind: Literal["verification"] = "verification"
+    dataset_id: str
+    configurations: list[str] | None = Field(default=None, min_length=1, max_length=50)
+    k: int = Field(default=5, ge=1, le=50, description="How many candidates, where none are named.")
+    metric: str | None = None
+    time_budget_seconds: float = Field(
+        default=DEFAULT_BUDGET_SECONDS,
+        ge=1,
+        le=86_400,
+        description="Experiments end after this; stacking and refitting come on top, at most as long again.",
+    )
+
+
+class ExperimentResponse(ResponseModel):
+    """One configuration's measurement, finished or not."""
+
+    configuration: str
+    status: str
+    outcome: str | None
+    attempts: int
+    progress: dict[str, Any]
+    scores: dict[str, float] | None
+    fit_cpu_seconds: float | None
+    error: dict[str, Any] | None
+
+
+class ProgressResponse(ResponseModel):
+    """How far the job is; the best score so far is by the job's metric."""
+
+    phase: str
+    experiments_done: int
+    experiments_total: int
+
+
+class JobSummary(ResponseModel):
+    """A job in a list."""
+
+    id: str
+    kind: str
+    status: str
+    dataset_id: str
+    recommendation_id: str | None
+    request: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobResponse(JobSummary):
+    """A job with all that is known about it."""
+
+    cancel_requested: bool
+    progress: ProgressResponse
+    experiments: list[ExperimentResponse]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+@router.post("/jobs", status_code=202, responses=problem_responses(404, 422))
+def create_job(
+    request: JobRequest, service: ServiceDep, session: WriteSession, owner: Owner, response: Response
+) -> JobResponse:
+    """Begin a job; watch it at the address in `Location`."""
+    dataset = datasets.get(session, owner, request.dataset_id, lock=True)
+    configurations = _configurations(service, dataset, request)
+    job = begin_verification(
+        session,
+        dataset,
+        configurations,
+        metric=request.metric,
+        time_budget_seconds=request.time_budget_seconds,
+        recommendation_id=None,
+    )
+    session.commit()
+    service.doorbell.ring("cpu", times=len(configurations))
+    announce(response, job.id)
+    return as_response(jobs.detail(session, owner, job.id))
+
+
+@router.get("/jobs")
+def list_jobs(session: ReadSession, owner: Owner, query: PageParameters) -> Page[JobSummary]:
+    """Jobs, newest first."""
+    found = jobs.page(session, owner, query.limit, query.after)
+    return Page(
+        items=[_summary(job) for job in found], next_cursor=query.next_cursor([job.id for job in found])
+    )
+
+
+@router.get("/jobs/{job_id}", responses=problem_responses(404))
+def read_job(job_id: str, session: ReadSession, owner: Owner, response: Response) -> JobResponse:
+    """One job: status, progress, experiments, and once it has ended its result."""
+    detail = jobs.detail(session, owner, job_id)
+    if detail.job.status in jobs.ACTIVE:
+        response.headers["Retry-After"] = str(_POLL_SECONDS)
+    return as_response(detail)
+
+
+@router.post("/jobs/{job_id}/cancel", status_code=202, responses=problem_responses(404))
+def cancel_job(job_id: str, session: WriteSession, owner: Owner) -> JobResponse:
+    """Stop a job; its record and what it measured stay. A job that has ended stays as it is."""
+    jobs.request_cancel(session, owner, job_id)
+    session.commit()
+    return as_response(jobs.detail(session, owner, job_id))
+
+
+def begin_verification(
+    session: Any,
+    dataset: Dataset,
+    configurations: list[Configuration],
+    *,
+    metric: str | None,
+    time_budget_seconds: float,
+    recommendation_id: str | None,
+) -> Job:
+    """Write the job of verifying these configurations on the dataset.
+
+    Raises: UnknownMetricError, InvalidRequestError.
+    """
+    for configuration in configurations:
+        if configuration.task_type != dataset.task_type:
+            raise InvalidRequestError(
+                f"{configuration.id} does not fit {dataset.task_type}.",
+                f"GET /configurations?task_type={dataset.task_type} lists those that do.",
+            )
+    chosen = requested_metric(metric, TaskType(dataset.task_type), len(dataset.classes))
+    return jobs.begin_verification(
+        session,
+        owner=dataset.owner,
+        dataset_id=dataset.id,
+        recommendation_id=recommendation_id,
+        configurations=list({each.id: each for each in configurations}.values()),
+        metric=chosen.name,
+        time_budget_seconds=time_budget_seconds,
+    )
+
+
+def announce(response: Response, job_id: str) -> None:
+    """Say where to watch the job, and how soon to look."""
+    response.headers["Location"] = f"/jobs/{job_id}"
+    response.headers["Retry-After"] = str(_POLL_SECONDS)
+
+
+def as_response(detail: jobs.JobDetail) -> JobResponse:
+    """The job as it is shown."""
+    job = detail.job
+    experiments = [_experiment(experiment, task) for experiment, task in detail.experiments]
+    done = sum(task.status not in jobs.UNFINISHED for _, task in detail.experiments)
+    return JobResponse(
+        **_summary(job).model_dump(),
+        cancel_requested=job.cancel_requested_at is not None,
+        progress=ProgressResponse(phase=job.phase, experiments_done=done, experiments_total=len(experiments)),
+        experiments=experiments,
+        result=job.result,
+        error=job.error,
+    )
+
+
+def _configurations(service: Service, dataset: Dataset, request: JobRequest) -> list[Configuration]:
+    if request.configurations is not None:
+        return [find_configuration(name) for name in request.configurations]
+    task_type = TaskType(dataset.task_type)
+    question = Question(task_type, dataset.metafeatures, metric=request.metric, k=request.k)
+    return [each.configuration for each in recommend(service.knowledge[task_type], question).candidates]
+
+
+def _summary(job: Job) -> JobSummary:
+    return JobSummary(
+        id=job.id,
+        kind=job.kind,
+        status=job.status,
+        dataset_id=job.dataset_id,
+        recommendation_id=job.recommendation_id,
+        request=job.request,
+        created_at=as_time(job.created_at),
+        started_at=as_time(job.started_at),
+        finished_at=as_time(job.finished_at),
+    )
+
+
+def _experiment(experiment: Experiment, task: Task) -> ExperimentResponse:
+    result = experiment.result or {}
+    return ExperimentResponse(
+        configuration=experiment.configuration,
+        status=task.status,
+        outcome=experiment.outcome,
+        attempts=task.attempt,
+        progress=task.progress,
+        scores=result.get("scores"),
+        fit_cpu_seconds=result.get("fit_cpu_seconds"),
+        error=result.get("error") or task.error,
+    )

@@ -1,0 +1,76 @@
+"""Models: the card of a fitted winner, and the files to take home."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import Response, StreamingResponse
+
+from app.api.dependencies import Owner, ReadSession, ServiceDep
+from app.api.problems import problem_responses
+from app.api.schemas import ResponseModel, as_time
+from app.store import blobs, models
+from app.store.database import Database
+
+router = APIRouter(tags=["models"])
+
+
+class ModelResponse(ResponseModel):
+    """A model and its card."""
+
+    id: str
+    job_id: str
+    dataset_id: str
+    card: dict[str, Any]
+    artifact: dict[str, str]
+    created_at: datetime
+
+
+@router.get("/models/{model_id}", responses=problem_responses(404))
+def read_model(model_id: str, session: ReadSession, owner: Owner) -> ModelResponse:
+    """The card: data, configuration, scores, limits, versions."""
+    model = models.get(session, owner, model_id)
+    href = f"/models/{model.id}/artifact"
+    return ModelResponse(
+        id=model.id,
+        job_id=model.job_id,
+        dataset_id=model.dataset_id,
+        card=model.card,
+        artifact={"skops": f"{href}?format=skops", "python": f"{href}?format=python"},
+        created_at=as_time(model.created_at),
+    )
+
+
+@router.get(
+    "/models/{model_id}/artifact",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/octet-stream": {}, "text/x-python": {}}, "description": "The file"},
+        **problem_responses(404),
+    },
+)
+def read_artifact(
+    model_id: str,
+    session: ReadSession,
+    service: ServiceDep,
+    owner: Owner,
+    format: Literal["skops", "python"] = "skops",  # noqa: A002  the query parameter's natural name
+) -> Response:
+    """The fitted pipeline as a skops file, or the script that makes it again."""
+    model = models.get(session, owner, model_id)
+    name = f"{model.id}.{'py' if format == 'python' else 'skops'}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if format == "python":
+        return Response(model.script, media_type="text/x-python", headers=headers)
+    return StreamingResponse(
+        _chunks(service.database, model.artifact_hash),
+        media_type="application/octet-stream",
+        headers={**headers, "X-Content-SHA256": model.artifact_hash},
+    )
+
+
+def _chunks(database: Database, content_hash: str) -> Iterator[bytes]:
+    """The blob's bytes, in a session that lasts as long as the download."""
+    with database.read() as session:
+        yield from blobs.chunks(session, content_hash)

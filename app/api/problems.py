@@ -1,0 +1,105 @@
+"""Every error leaves as problem+json (RFC 9457) with a stable code, what to do, and the request's id."""
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from app.api.schemas import Problem
+from app.errors import InvalidJsonError, InvalidRequestError, OverloadedError, ServiceError
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request", 413: "body_too_large"}
+_RETRY_SECONDS = 2
+
+
+def install_problems(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected_error)
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documentation of an operation's errors."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": "Problem", "model": Problem, "content": content} for status in statuses}
+
+
+def problem_response(request: Request, error: ServiceError) -> Response:
+    """The answer to an error."""
+    problem = Problem(
+        type=f"urn:metaselect:problem:{error.code}",
+        title=error.title,
+        status=error.status,
+        code=error.code,
+        detail=error.detail,
+        advice=error.advice,
+        request_id=getattr(request.state, "request_id", ""),
+        evidence=error.evidence,
+    )
+    headers = {"Retry-After": str(_RETRY_SECONDS)} if isinstance(error, OverloadedError) else None
+    return JSONResponse(problem.model_dump(), error.status, headers, media_type=MEDIA_TYPE)
+
+
+def as_invalid_request(errors: Any) -> ServiceError:
+    """The first few of pydantic's findings as one error; the refused input itself is not repeated."""
+    shown = [
+        {"field": ".".join(str(part) for part in each["loc"]), "problem": each["msg"], "kind": each["type"]}
+        for each in errors[:10]
+    ]
+    kind = InvalidJsonError if any(each["kind"] in _JSON_KINDS for each in shown) else InvalidRequestError
+    first = shown[0]
+    return kind(
+        f"{first['field'] or 'body'}: {first['problem']}.",
+        "Correct the request; /docs describes it.",
+        errors=shown,
+    )
+
+
+_JSON_KINDS = {"json_invalid", "finite_number"}
+
+
+def _service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return problem_response(request, error)
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(request, as_invalid_request(error.errors()))
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = ServiceError(str(error.detail), "See /docs for what the service answers to.")
+    return JSONResponse(
+        Problem(
+            type=f"urn:metaselect:problem:{_CODES.get(error.status_code, 'http_error')}",
+            title=str(error.detail),
+            status=error.status_code,
+            code=_CODES.get(error.status_code, "http_error"),
+            detail=problem.detail,
+            advice=problem.advice,
+            request_id=getattr(request.state, "request_id", ""),
+        ).model_dump(),
+        error.status_code,
+        dict(error.headers or {}),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _unexpected_error(request: Request, error: Exception) -> Response:
+    log.exception("unexpected_error", exc_info=error)
+    return problem_response(
+        request,
+        ServiceError(
+            "Something went wrong on our side.", "Try again; quote the request id if it happens again."
+        ),
+    )

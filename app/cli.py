@@ -1,0 +1,309 @@
+"""The `metaselect` command."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+import pyarrow.csv
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from app import presenting
+from app.client import Client, ProblemError
+from app.config import Settings, pin_threads
+from app.errors import ServiceError
+
+cli = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Recommends learning algorithms for tabular data."
+)
+console = Console()
+
+_START_SECONDS = 60.0
+_EXAMPLE_TARGET = "diagnosis"
+
+
+def main() -> None:
+    """Run the command; errors that have an explanation are shown as such."""
+    try:
+        cli()
+    except ProblemError as error:
+        sys.exit(f"{error.code}: {error.problem['detail']}\n{error.problem['advice']}")
+    except ServiceError as error:
+        sys.exit(f"{error.code}: {error.detail}\n{error.advice}")
+
+
+@cli.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8000,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder for database and scratch files.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Run the service: embedded with a worker of its own, or with DATABASE_URL and REDIS_URL the API alone."""
+    pin_threads()
+    import uvicorn  # noqa: PLC0415  the other commands do without
+
+    from app.main import create_app  # noqa: PLC0415
+    from app.store.database import create_database_engine  # noqa: PLC0415
+    from app.store.migrating import migrate as bring_up  # noqa: PLC0415
+
+    settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    bring_up(create_database_engine(settings))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings), host=host, port=port, log_config=None, timeout_graceful_shutdown=10
+        )
+    )
+    with _embedded_worker(settings):
+        server.run()
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database of the settings to the newest revision."""
+    from app.store.database import create_database_engine  # noqa: PLC0415
+    from app.store.migrating import head_revision  # noqa: PLC0415
+    from app.store.migrating import migrate as bring_up  # noqa: PLC0415
+
+    bring_up(create_database_engine(Settings()))
+    console.print(f"The database is at revision {head_revision()}.")
+
+
+@cli.command()
+def recommend(
+    data: Annotated[Path | None, typer.Argument(help="CSV, TSV or Parquet file, gzipped or not.")] = None,
+    target: Annotated[str | None, typer.Option(help="Name of the column to predict.")] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Use a small real dataset instead of DATA.")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option(help="A running service; without it one is started and stopped.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the model, its card and its script.")] = Path("out"),
+    task_type: Annotated[
+        str | None, typer.Option(help="classification or regression; else inferred.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="What to rank by.")] = None,
+    k: Annotated[int, typer.Option(min=1, max=50, help="How many candidates to verify.")] = 5,
+    budget: Annotated[float, typer.Option(min=1, help="Seconds for the experiments.")] = 300.0,
+    data_dir: Annotated[Path, typer.Option(help="Data folder of the service that is started.")] = Path(
+        "data"
+    ),
+) -> None:
+    """Recommend for a file, verify the recommendation, and write the fitted winner to OUT."""
+    out.mkdir(parents=True, exist_ok=True)
+    if example:
+        data, target = _write_example(out / "example.csv"), _EXAMPLE_TARGET
+    if data is None or target is None:
+        sys.exit(
+            "Name a file and its target column: metaselect recommend data.csv --target y (or --example)."
+        )
+    if not data.is_file():
+        sys.exit(f"There is no file {data}.")
+    with _service(url, data_dir) as address, Client(address) as client:
+        recommendation = client.recommend(
+            data,
+            target=target,
+            task_type=task_type,
+            metric=metric,
+            k=k,
+            verify=True,
+            time_budget_seconds=budget,
+        )
+        _show_recommendation(recommendation)
+        job = _watch(client, recommendation["job"]["id"])
+        for line in presenting.experiment_lines(job):
+            console.print(f"[yellow]{line}[/yellow]")
+        if job["status"] != "succeeded":
+            reason = job["error"] or {"code": job["status"], "detail": "The job was cancelled.", "advice": ""}
+            sys.exit(f"{reason['code']}: {reason['detail']}\n{reason['advice']}")
+        console.print(presenting.leaderboard_table(job["result"]))
+        console.print(presenting.stack_sentence(job["result"]))
+        _write_results(client, job, recommendation, out)
+
+
+@cli.command()
+def describe(
+    data: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file, gzipped or not.")],
+    target: Annotated[str, typer.Option(help="Name of the column to predict.")],
+    task_type: Annotated[
+        str | None, typer.Option(help="classification or regression; else inferred.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the body that POST /recommend takes.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=0, help="Time for landmarkers.")] = 5.0,
+) -> None:
+    """Print a file's metafeatures; nothing is sent anywhere."""
+    pin_threads()
+    from app.metalearning.description import describe as describe_file  # noqa: PLC0415
+
+    if not data.is_file():
+        sys.exit(f"There is no file {data}.")
+    _, facts = describe_file(data, target, task_type, seconds)
+    if as_json:
+        body = {"task_type": facts["task_type"], "metafeatures": facts["metafeatures"]}
+        typer.echo(json.dumps(body, indent=1))
+        return
+    console.print(presenting.metafeature_table(facts))
+    for finding in facts["findings"]:
+        console.print(f"[yellow]{finding['code']}[/yellow] {finding['detail']} {finding['advice']}")
+
+
+@cli.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def metadataset(context: typer.Context) -> None:
+    """Build the meta-dataset, fit the meta-learners on it, show what they are worth (build, compile, fit, info)."""
+    command = [sys.executable, "-m", "workers.training", *context.args]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603  our own module
+
+
+def _show_recommendation(recommendation: dict[str, Any]) -> None:
+    for finding in recommendation["findings"]:
+        console.print(f"[yellow]{finding['code']}[/yellow] {finding['detail']} {finding['advice']}")
+    console.print(presenting.ranking_table(recommendation))
+    console.print(recommendation["explanation"])
+    nearest = ", ".join(f"{each['dataset']} ({each['winner']} won)" for each in recommendation["neighbours"])
+    console.print(f"Most similar past datasets: {nearest}.")
+
+
+def _watch(client: Client, job_id: str) -> dict[str, Any]:
+    """Show the job's progress until it has ended; Ctrl-C cancels it."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("waiting for a worker", total=None)
+
+        def show(job: dict[str, Any]) -> None:
+            state = job["progress"]
+            running = [each["configuration"] for each in job["experiments"] if each["status"] == "running"]
+            phase = f"{state['phase']} {', '.join(running)}" if running else state["phase"]
+            progress.update(
+                bar, description=phase, completed=state["experiments_done"], total=state["experiments_total"]
+            )
+
+        try:
+            return client.wait(job_id, on_change=show)
+        except KeyboardInterrupt:
+            client.cancel(job_id)
+            raise
+
+
+def _write_results(client: Client, job: dict[str, Any], recommendation: dict[str, Any], out: Path) -> None:
+    model_id = job["result"]["model_id"]
+    card = client.model(model_id)["card"]
+    client.artifact(model_id, out / "model.skops")
+    client.artifact(model_id, out / "script.py", "python")
+    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (out / "card.md").write_text(presenting.card_markdown(card))
+    (out / "recommendation.json").write_text(json.dumps(recommendation, indent=1) + "\n")
+    (out / "job.json").write_text(json.dumps(job, indent=1) + "\n")
+    console.print(
+        f"Wrote {out}/model.skops, card.md, card.json, script.py, recommendation.json and job.json."
+    )
+
+
+def _write_example(path: Path) -> Path:
+    """scikit-learn's copy of the Wisconsin breast cancer data (569 rows, 30 columns), as CSV."""
+    from sklearn.datasets import load_breast_cancer  # noqa: PLC0415
+
+    bunch = load_breast_cancer()
+    columns = {name: bunch.data[:, index] for index, name in enumerate(bunch.feature_names)}
+    columns[_EXAMPLE_TARGET] = bunch.target_names[bunch.target]
+    pa.csv.write_csv(pa.table({str(name): pa.array(values) for name, values in columns.items()}), path)
+    return path
+
+
+@contextmanager
+def _service(url: str | None, data_dir: Path) -> Iterator[str]:
+    """The address of a service: the one that is named, or one that lives as long as the context."""
+    if url is not None:
+        yield url
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log_path = data_dir / "service.log"
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port), "--data-dir", str(data_dir)]
+    address = f"http://127.0.0.1:{port}"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  our own module
+    try:
+        with console.status("starting the service"), Client(address) as client:
+            deadline = time.monotonic() + _START_SECONDS
+            while not client.ready():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    sys.exit(f"The service did not start; {log_path} says why.")
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+@contextmanager
+def _embedded_worker(settings: Settings) -> Iterator[None]:
+    """Keep one worker process alive beside the API, unless a broker rings workers elsewhere."""
+    if not settings.embedded:
+        yield
+        return
+    stopping = threading.Event()
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "workers"]
+        return subprocess.Popen(command, env=settings.as_environment())  # noqa: S603  our own module
+
+    def keep_alive() -> None:
+        pause = 0.2
+        while not stopping.is_set():
+            processes[:] = [start()]
+            began = time.monotonic()
+            while processes[0].poll() is None and not stopping.wait(0.1):
+                pass
+            pause = 0.2 if time.monotonic() - began > 10 else min(5.0, 2 * pause)
+            stopping.wait(pause)
+
+    keeper = threading.Thread(target=keep_alive, daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        keeper.join()
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+if __name__ == "__main__":
+    main()

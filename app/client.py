@@ -1,0 +1,173 @@
+"""The Python client: what other services and the command line use."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+_ENDED = {"succeeded", "failed", "cancelled"}
+_LONGEST_PAUSE = 2.0
+
+
+class ProblemError(Exception):
+    """The service refused: `problem` is its problem+json, with `code`, `detail` and `advice`."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(f"{problem['code']}: {problem['detail']} {problem['advice']}".strip())
+        self.problem = problem
+        self.code: str = problem["code"]
+
+
+class Client:
+    """Talks to one service. Use it as a context manager, or call `close`."""
+
+    def __init__(self, url: str = "http://127.0.0.1:8000", *, timeout: float = 120.0) -> None:
+        self._http = httpx.Client(base_url=url, timeout=timeout)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def recommend(
+        self,
+        file: Path | None = None,
+        *,
+        target: str | None = None,
+        metafeatures: dict[str, float | None] | None = None,
+        dataset_id: str | None = None,
+        **wishes: Any,
+    ) -> dict[str, Any]:
+        """Ask for a ranking, for a file with its target, for metafeatures, or for a dataset sent before.
+
+        `wishes` are the request's other fields: `task_type`, `metric`, `strategy`, `k`, `verify`, `time_budget_seconds`.
+
+        Raises: ProblemError.
+        """
+        wishes = {key: value for key, value in wishes.items() if value is not None}
+        if file is None:
+            known = {"metafeatures": metafeatures} if dataset_id is None else {"dataset_id": dataset_id}
+            return self._call("POST", "/recommend", json={**known, **wishes})
+        fields = {
+            key: str(value).lower() if isinstance(value, bool) else str(value)
+            for key, value in wishes.items()
+        }
+        with file.open("rb") as content:
+            return self._call(
+                "POST",
+                "/recommend",
+                files={"file": (file.name, content)},
+                data={**fields, **({"target": target} if target else {})},
+            )
+
+    def verify(self, dataset_id: str, **wishes: Any) -> dict[str, Any]:
+        """Begin a verification job.
+
+        Raises: ProblemError.
+        """
+        return self._call("POST", "/jobs", json={"kind": "verification", "dataset_id": dataset_id, **wishes})
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """One job as it is now.
+
+        Raises: ProblemError.
+        """
+        return self._call("GET", f"/jobs/{job_id}")
+
+    def jobs(self) -> Iterator[dict[str, Any]]:
+        """All jobs, newest first, page by page.
+
+        Raises: ProblemError.
+        """
+        cursor: str | None = None
+        while True:
+            page = self._call("GET", "/jobs", params={"cursor": cursor} if cursor else {})
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def cancel(self, job_id: str) -> dict[str, Any]:
+        """Ask for the job's end.
+
+        Raises: ProblemError.
+        """
+        return self._call("POST", f"/jobs/{job_id}/cancel")
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = None,
+        on_change: Callable[[dict[str, Any]], None] = lambda job: None,
+    ) -> dict[str, Any]:
+        """Poll until the job has ended, telling `on_change` of every answer.
+
+        Raises: ProblemError, TimeoutError.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = 0.2
+        while True:
+            job = self.job(job_id)
+            on_change(job)
+            if job["status"] in _ENDED:
+                return job
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"{job_id} is still {job['status']} after {timeout} s.")
+            time.sleep(pause)
+            pause = min(_LONGEST_PAUSE, 1.3 * pause)
+
+    def model(self, model_id: str) -> dict[str, Any]:
+        """A model's card.
+
+        Raises: ProblemError.
+        """
+        return self._call("GET", f"/models/{model_id}")
+
+    def artifact(self, model_id: str, path: Path, format: str = "skops") -> None:  # noqa: A002  the query's name
+        """Download a model's file.
+
+        Raises: ProblemError.
+        """
+        with self._http.stream("GET", f"/models/{model_id}/artifact", params={"format": format}) as response:
+            if response.is_error:
+                response.read()
+                raise ProblemError(_problem(response))
+            with path.open("wb") as file:
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+
+    def ready(self) -> bool:
+        """Whether the service can serve."""
+        try:
+            return self._http.get("/health/ready").is_success
+        except httpx.TransportError:
+            return False
+
+    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        response = self._http.request(method, path, **arguments)
+        if response.is_error:
+            raise ProblemError(_problem(response))
+        body: dict[str, Any] = response.json()
+        return body
+
+
+def _problem(response: httpx.Response) -> dict[str, Any]:
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
+        problem: dict[str, Any] = response.json()
+        return problem
+    return {
+        "code": "http_error",
+        "detail": f"HTTP {response.status_code}: {response.text[:300]}",
+        "advice": "",
+    }

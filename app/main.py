@@ -1,0 +1,73 @@
+"""The HTTP service: `uvicorn --factory app.main:create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+
+from app.api import configurations, datasets, health, jobs, models, recommendations
+from app.api.dependencies import Service
+from app.api.describing import Describer
+from app.api.middleware import BodyLimit, RequestId
+from app.api.problems import install_problems
+from app.api.recommendations import RecommendRequest
+from app.config import Settings, pin_threads
+from app.logging import configure_logging
+from app.metalearning.recommendation import load_knowledge
+from app.queue import Doorbell
+from app.store.database import Database
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Wire the service's parts together."""
+    settings = settings or Settings()
+    configure_logging(settings.log_format)
+    pin_threads()
+    service = Service(
+        settings=settings,
+        database=Database(settings),
+        doorbell=Doorbell(settings),
+        knowledge=load_knowledge(),
+        describer=Describer(settings),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        settings.scratch_dir.mkdir(parents=True, exist_ok=True)
+        yield
+        service.database.engine.dispose()
+
+    app = FastAPI(
+        title="metaselect",
+        summary="Which learning algorithm for this dataset, what to expect of it, and why.",
+        version="0.1.0",
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    install_problems(app)
+    app.add_middleware(BodyLimit, most_bytes=settings.upload_bytes)
+    app.add_middleware(RequestId)
+    for each in (recommendations, datasets, jobs, models, configurations, health):
+        app.include_router(each.router)
+    _document_recommend_request(app)
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    return app
+
+
+def _document_recommend_request(app: FastAPI) -> None:
+    """Add the model that `POST /recommend` parses itself, since it takes two kinds of body."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = generate()
+        schema = RecommendRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.pop("$defs", None)
+        document["components"]["schemas"].setdefault("RecommendRequest", schema)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend the document

@@ -1,0 +1,131 @@
+"""Answers as people read them: tables for the terminal, and the model card as Markdown."""
+
+from typing import Any
+
+from rich.table import Table
+
+
+def ranking_table(recommendation: dict[str, Any]) -> Table:
+    """The zero-shot ranking."""
+    metric = recommendation["metric"]
+    table = Table(title=f"Recommended by {recommendation['strategy']}, before anything was run")
+    for name in (
+        "#",
+        "configuration",
+        f"expected {metric}",
+        "90 % interval",
+        "beats single best",
+        "fit, CPU s",
+    ):
+        table.add_column(name, justify="left" if name == "configuration" else "right")
+    for each in recommendation["candidates"]:
+        expected, probability = each["expected"], each["probability_beats_single_best"]
+        table.add_row(
+            str(each["rank"]),
+            each["configuration"],
+            f"{expected['score']:.4g}",
+            f"{expected['low']:.3g} … {expected['high']:.3g}",
+            "is it" if probability is None else f"{probability:.0%}",
+            f"{each['fit_cpu_seconds']:.2g}",
+        )
+    return table
+
+
+def leaderboard_table(result: dict[str, Any]) -> Table:
+    """The verified leaderboard."""
+    metric = result["metric"]
+    others = [name for name in result["leaderboard"][0]["scores"] if name != metric][:3]
+    table = Table(title="Verified on your data, out-of-fold")
+    for name in ("#", "configuration", metric, *others, "fit, CPU s"):
+        table.add_column(name, justify="left" if name == "configuration" else "right")
+    for row in result["leaderboard"]:
+        mark = " ← winner" if row["name"] == result["winner"] else ""
+        table.add_row(
+            str(row["rank"]),
+            row["name"] + mark,
+            f"{row['scores'][metric]:.4f}",
+            *(f"{row['scores'][name]:.4f}" for name in others),
+            f"{row['fit_cpu_seconds']:.2f}",
+        )
+    return table
+
+
+def experiment_lines(job: dict[str, Any]) -> list[str]:
+    """Experiments that ended without a score, with the reason."""
+    return [
+        f"{each['configuration']}: {each['outcome'] or each['status']}. {(each['error'] or {}).get('detail', '')}"
+        for each in job["experiments"]
+        if each["status"] not in ("queued", "running") and each["scores"] is None
+    ]
+
+
+def stack_sentence(result: dict[str, Any]) -> str:
+    """Whether stacking helped, in words."""
+    comparison = result["stack_comparison"]
+    if comparison is None:
+        return "With one configuration there is nothing to stack."
+    verdict = {
+        "stack_better": "the stack is better",
+        "single_better": "the single configuration is better",
+        "no_clear_difference": "no clear difference, so the single configuration is the better buy",
+    }[comparison["verdict"]]
+    return (
+        f"Stack against {comparison['single']} on {comparison['rows']} rows that chose neither: "
+        f"{result['metric']} better by {comparison['difference']:+.4f} "
+        f"(90 % interval {comparison['low']:+.4f} … {comparison['high']:+.4f}): {verdict}."
+    )
+
+
+def metafeature_table(facts: dict[str, Any]) -> Table:
+    """Metafeatures by name."""
+    table = Table("metafeature", "value", title=f"{facts['n_rows']} rows, {facts['task_type']}")
+    for name, value in facts["metafeatures"].items():
+        table.add_row(name, "missing" if value is None else f"{value:.6g}")
+    return table
+
+
+def card_markdown(card: dict[str, Any]) -> str:
+    """The model card as Markdown."""
+    dataset = card["dataset"]
+    lines = [
+        f"# Model card: {card['winner']}",
+        "",
+        f"Predicts `{card['target']}` ({card['task_type']}) from {len(card['columns'])} columns; "
+        f"fitted on {dataset['n_rows']} rows of {dataset['name']}.",
+        "",
+        "## Scores",
+        "",
+        f"From {card['scores_from']}.",
+        "",
+        "| metric | score |",
+        "|---|---|",
+        *(f"| {name} | {value:.4f} |" for name, value in card["scores"].items()),
+        "",
+        "## Configurations",
+        "",
+        *(
+            f"- `{each['id']}`: {each['algorithm']} {each['hyperparameters']}"
+            for each in card["configurations"]
+        ),
+        "",
+        "## Columns",
+        "",
+        *(f"- `{each['name']}`: {each['type']}" for each in card["columns"]),
+        "",
+        *(
+            ["## Classes", "", *(f"{code}. `{label}`" for code, label in enumerate(card["classes"])), ""]
+            if card["classes"]
+            else []
+        ),
+        "## Limits",
+        "",
+        *(f"- {limit}" for limit in card["limits"]),
+        "",
+        "## Versions",
+        "",
+        *(f"- {name} {version}" for name, version in card["versions"].items()),
+        "",
+        f"Seed {card['seed']}. Load with `skops.io.load(path, trusted={card['artifact']['trusted_types']})`.",
+        "",
+    ]
+    return "\n".join(lines)

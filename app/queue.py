@@ -1,0 +1,66 @@
+"""The doorbell: a Celery message says that there is work on a queue, never which. The database knows.
+
+A lost or doubled message changes nothing, so ringing never fails a request: workers also look by themselves.
+"""
+
+from enum import StrEnum
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from app.config import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class TaskName(StrEnum):
+    """The one message that is sent."""
+
+    WORK = "work"
+
+
+QUEUES = ("cpu", "gpu")
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The Celery application of API and workers."""
+    celery = Celery("metaselect", broker=settings.redis_url)
+    celery.conf.update(
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue=QUEUES[0],
+        task_create_missing_queues=True,
+        worker_pool="threads",
+        worker_concurrency=settings.worker_slots,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            # Without these Redis gives a dead worker's messages back only after more than 90 seconds.
+            "unacked_restore_interval": 2,
+            "unacked_restore_throttle": 1,
+            "socket_connect_timeout": 2,
+            "socket_timeout": 10,
+        },
+    )
+    return celery
+
+
+class Doorbell:
+    """Rings workers where there is a broker; embedded workers look by themselves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._celery = None if settings.embedded else make_celery(settings)
+
+    def ring(self, queue: str, times: int = 1) -> None:
+        """Tell the queue's workers that there is work."""
+        if self._celery is None:
+            return
+        try:
+            for _ in range(times):
+                self._celery.send_task(TaskName.WORK, args=[queue], queue=queue, retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("doorbell_failed", queue=queue, error=str(error))

@@ -1,0 +1,36 @@
+"""The embedded worker: `python -m workers` polls the database, with no broker. It ends when its parent does."""
+
+from app.config import Settings, pin_threads
+
+if __name__ == "__main__":
+    pin_threads()
+
+    import os
+    import signal
+    import threading
+    import time
+    from typing import Any
+
+    from app.logging import configure_logging
+    from workers.supervisor import Supervisor
+
+    settings = Settings()
+    configure_logging(settings.log_format)
+    supervisor = Supervisor(settings, queues=("cpu",))
+
+    def stop(*_: Any) -> None:
+        """Stop claiming and give running tasks back."""
+        supervisor.stop()
+
+    def watch_parent(parent: int) -> None:
+        """Stop once the process that started this one is gone, so that no worker is left over."""
+        while os.getppid() == parent:
+            time.sleep(1)
+        supervisor.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    threading.Thread(target=watch_parent, args=(os.getppid(),), daemon=True).start()
+    supervisor.start()
+    supervisor.poll_until_stopped()
+    supervisor.leave()

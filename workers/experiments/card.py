@@ -1,0 +1,57 @@
+"""The model card: what was fitted on what, how well it does, and what to know before using it (Mitchell et al. 2019)."""
+
+import importlib.metadata
+import platform
+from typing import Any
+
+from app.metalearning import protocol
+from app.metalearning.portfolio import find_configuration
+from app.metalearning.table import Table
+
+_LIBRARIES = ("scikit-learn", "lightgbm", "xgboost-cpu", "catboost", "skops", "numpy", "pandas")
+
+
+def make_card(
+    table: Table,
+    dataset: dict[str, Any],
+    winner: str,
+    members: list[str],
+    result: dict[str, Any],
+    trusted_types: list[str],
+) -> dict[str, Any]:
+    """The card as JSON."""
+    row = next(each for each in result["leaderboard"] if each["name"] == winner)
+    return {
+        "winner": winner,
+        "configurations": [
+            {
+                "id": name,
+                "algorithm": find_configuration(name).algorithm.name,
+                "hyperparameters": find_configuration(name).hyperparameters,
+            }
+            for name in members
+        ],
+        "task_type": table.task_type,
+        "target": table.target,
+        "classes": list(table.classes),
+        "columns": [{"name": column.name, "type": column.type} for column in table.columns],
+        "dataset": {**dataset, "n_rows": table.n_rows},
+        "metric": result["metric"],
+        "scores": row["scores"],
+        "scores_from": (
+            f"out-of-fold predictions under protocol {protocol.PROTOCOL} "
+            f"(at most {protocol.MOST_ROWS} rows); the model itself is fitted on all rows"
+        ),
+        "stack_comparison": result["stack_comparison"],
+        "limits": [
+            "Scores hold for new rows from the same source as the training rows.",
+            "A classifier predicts class codes: positions in `classes`.",
+            "The score of the best of several configurations is slightly optimistic.",
+        ],
+        "seed": protocol.SEED,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        },
+        "artifact": {"format": "skops", "trusted_types": trusted_types},
+    }

@@ -1,0 +1,209 @@
+"""Combine measured configurations by their out-of-fold predictions, compare honestly, refit the winner on all rows."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from sklearn.base import clone
+
+from app.isolation import Report
+from app.metalearning import protocol
+from app.metalearning.metrics import METRICS, Metric
+from app.metalearning.portfolio import find_configuration
+from app.metalearning.portfolio.expressions import Call, call
+from app.metalearning.table import FloatArray, IntArray, Table, TaskType, read_table
+from workers.experiments import pipelines, scoring
+from workers.experiments.card import make_card
+from workers.experiments.script import render_script
+
+ARTIFACT_FILE = "model.skops"
+SCRIPT_FILE = "script.py"
+STACK = "stack"
+# Standard settings of the field: a lightly regularised logistic regression, non-negative weights for regression.
+META_MODELS = {
+    TaskType.CLASSIFICATION: call("sklearn.linear_model.LogisticRegression", C=10.0, max_iter=1000),
+    TaskType.REGRESSION: call("sklearn.linear_model.LinearRegression", positive=True),
+}
+_N_RESAMPLES = 500
+_CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One finished experiment: its configuration, scores and out-of-fold predictions."""
+
+    name: str
+    scores: dict[str, float]
+    scores_a: dict[str, float]
+    predictions: FloatArray
+    costs: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The stack against the best single configuration on rows that chose neither; positive favours the stack."""
+
+    single: str
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """What may honestly be said."""
+        if self.low > 0:
+            return "stack_better"
+        return "single_better" if self.high < 0 else "no_clear_difference"
+
+
+def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Fit the stack, make the leaderboard, refit the winner; writes the artifact and the script to the task's folder.
+
+    Args:
+        payload: `table`, `folder`, `metric`, `reading`, `dataset`, and `experiments` with results and predictions.
+        report: told of every phase.
+    """
+    warnings.simplefilter("ignore")
+    table = read_table(Path(payload["table"]))
+    metric = METRICS[payload["metric"]]
+    experiments = payload["experiments"]
+    with np.load(experiments[0]["predictions"], allow_pickle=False) as first:
+        rows, folds = first["rows"], first["folds"]
+    target = table.target_values[rows]
+    halves = protocol.assign_halves(target)
+    measured = [_load(experiment) for experiment in experiments]
+    report({"kind": "progress", "phase": "stacking", "done": 0, "total": 2})
+    comparison = None
+    if len(measured) > 1:
+        stacked = _stack_out_of_fold(table.task_type, measured, target, folds, halves)
+        comparison = compare(metric, table.task_type, measured, stacked, target, halves)
+        measured.append(stacked)
+    leaderboard = sorted(measured, key=lambda each: metric.loss(each.scores[metric.name]).item())
+    winner = next(each for each in leaderboard if each.name != STACK)
+    stack_wins = comparison is not None and comparison.verdict == "stack_better"
+    names = [each.name for each in measured if each.name != STACK] if stack_wins else [winner.name]
+    winner = measured[-1] if stack_wins else winner
+    report({"kind": "progress", "phase": "refitting", "done": 1, "total": 2})
+    expression = winning_expression(table.task_type, names, stacked=stack_wins)
+    folder = Path(payload["folder"])
+    untrusted = _refit(expression, table, folder / ARTIFACT_FILE)
+    (folder / SCRIPT_FILE).write_text(
+        render_script(expression, table, metric, winner.scores[metric.name], payload["reading"])
+    )
+    result = {
+        "metric": metric.name,
+        "winner": winner.name,
+        "leaderboard": [
+            {"rank": rank, "name": each.name, "scores": each.scores, **each.costs}
+            for rank, each in enumerate(leaderboard, start=1)
+        ],
+        "stack_comparison": None
+        if comparison is None
+        else {
+            "single": comparison.single,
+            "difference": comparison.difference,
+            "low": comparison.low,
+            "high": comparison.high,
+            "verdict": comparison.verdict,
+            "rows": int(np.sum(halves == 1)),
+        },
+    }
+    card = make_card(table, payload["dataset"], winner.name, names, result, untrusted)
+    return {"result": result, "card": card}
+
+
+def winning_expression(task_type: TaskType, names: list[str], *, stacked: bool) -> Call:
+    """The winner as one scikit-learn expression: a single pipeline, or a stack of several."""
+    if not stacked:
+        return find_configuration(names[0]).pipeline
+    function = "sklearn.ensemble.StackingClassifier"
+    if task_type is TaskType.REGRESSION:
+        function = "sklearn.ensemble.StackingRegressor"
+    estimators = [(name, find_configuration(name).pipeline) for name in names]
+    return call(function, estimators, META_MODELS[task_type], cv=5)
+
+
+def compare(
+    metric: Metric,
+    task_type: TaskType,
+    singles: list[Measured],
+    stacked: Measured,
+    target: FloatArray,
+    halves: IntArray,
+) -> Comparison:
+    """Choose the best single on half A, compare it with the stack on half B; the interval is a paired bootstrap."""
+    best = min(singles, key=lambda each: metric.loss(each.scores_a[metric.name]).item())
+    judged = np.flatnonzero(halves == 1)
+    generator = np.random.default_rng(protocol.SEED)
+
+    def advantage(rows: IntArray) -> float:
+        losses = [
+            metric.loss(scoring.score(task_type, target[rows], each.predictions[rows])[metric.name]).item()
+            for each in (best, stacked)
+        ]
+        return float(losses[0] - losses[1])
+
+    resampled = []
+    for _ in range(_N_RESAMPLES):
+        rows = generator.choice(judged, len(judged))
+        if len(np.unique(target[rows])) > 1:
+            resampled.append(advantage(rows))
+    low, high = np.quantile(resampled, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    return Comparison(best.name, advantage(judged), float(low), float(high))
+
+
+def _load(experiment: dict[str, Any]) -> Measured:
+    result = experiment["result"]
+    with np.load(experiment["predictions"], allow_pickle=False) as arrays:
+        predictions = arrays["predictions"].astype(np.float64)
+    costs = {name: result[name] for name in ("fit_cpu_seconds", "predict_cpu_seconds_per_1000_rows")}
+    return Measured(experiment["configuration"], result["scores"], result["scores_a"], predictions, costs)
+
+
+def _stack_out_of_fold(
+    task_type: TaskType, measured: list[Measured], target: FloatArray, folds: IntArray, halves: IntArray
+) -> Measured:
+    """The stack's own out-of-fold predictions: on every fold the meta-model has seen only the other folds'."""
+    inputs = np.column_stack([_meta_features(each.predictions) for each in measured])
+    model = pipelines.build(META_MODELS[task_type])
+    predictions = np.zeros_like(measured[0].predictions)
+    for fold in np.unique(folds):
+        training, test = folds != fold, folds == fold
+        fitted = clone(model).fit(inputs[training], target[training])
+        if task_type is TaskType.CLASSIFICATION:
+            predictions[np.ix_(test, fitted.classes_.astype(np.int64))] = fitted.predict_proba(inputs[test])
+        else:
+            predictions[test] = fitted.predict(inputs[test])
+    costs = {
+        name: sum(each.costs[name] for each in measured)
+        for name in ("fit_cpu_seconds", "predict_cpu_seconds_per_1000_rows")
+    }
+    return Measured(
+        STACK,
+        scoring.score(task_type, target, predictions),
+        scoring.score(task_type, target[halves == 0], predictions[halves == 0]),
+        predictions,
+        costs,
+    )
+
+
+def _meta_features(predictions: FloatArray) -> FloatArray:
+    """What the meta-model sees: as in scikit-learn, of two probabilities that sum to one the second suffices."""
+    if predictions.ndim == 2 and predictions.shape[1] == 2:
+        return predictions[:, 1:]
+    return predictions
+
+
+def _refit(expression: Call, table: Table, path: Path) -> list[str]:
+    """Fit the winner on all rows and write it as skops; return the types that a loader must trust."""
+    model = pipelines.build(expression)
+    target = table.target_values
+    model.fit(
+        pipelines.features(table),
+        target.astype(np.int64) if table.task_type is TaskType.CLASSIFICATION else target,
+    )
+    skops.io.dump(model, path)
+    return list(skops.io.get_untrusted_types(file=path))

@@ -1,0 +1,34 @@
+"""The distributed worker: `celery -A workers.main worker`. Its messages only say that there is work."""
+
+from app.config import Settings, pin_threads
+
+pin_threads()
+
+from typing import Any  # noqa: E402  threads are fixed before any numeric library loads
+
+from celery.signals import worker_ready, worker_shutting_down  # noqa: E402
+
+from app.logging import configure_logging  # noqa: E402
+from app.queue import TaskName, make_celery  # noqa: E402
+from workers.supervisor import Supervisor  # noqa: E402
+
+settings = Settings()
+configure_logging(settings.log_format)
+app = make_celery(settings)
+supervisor = Supervisor(settings, queues=("cpu",))
+
+
+@app.task(name=TaskName.WORK)  # type: ignore[untyped-decorator]  # Celery publishes no types
+def work(queue: str) -> None:
+    """Answer the doorbell."""
+    supervisor.work(queue)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _start(**_: Any) -> None:
+    supervisor.start()
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _stop(**_: Any) -> None:
+    supervisor.stop()

@@ -1,0 +1,6 @@
+"""The functions that children run, in one module for the forkserver to import beforehand."""
+
+from workers.experiments.evaluation import measure
+from workers.experiments.stacking import stack
+
+__all__ = ["measure", "stack"]

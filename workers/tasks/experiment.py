@@ -1,0 +1,86 @@
+"""An experiment: measure one configuration, keep scores and out-of-fold predictions, add to the evidence."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.errors import DatasetNotFoundError
+from app.isolation import Ending, Limits, Outcome
+from app.metalearning import protocol
+from app.store import blobs
+from app.store.tables import Dataset, Evaluation, Experiment, Job
+from app.store.tasks import Claim
+from workers.experiments import evaluation
+
+_SHORTEST_SECONDS = 5.0
+
+
+def load(
+    session: Session, held: Claim, folder: Path, settings: Settings
+) -> tuple[str, dict[str, Any], Limits]:
+    """The child's function, what it needs, and its limits: the protocol's, and what is left of the job's time.
+
+    Raises: DatasetNotFoundError.
+    """
+    experiment = session.scalars(select(Experiment).where(Experiment.task_id == held.task_id)).one()
+    payload = {
+        "table": str(dataset_file(session, held.job_id, settings)),
+        "configuration": experiment.configuration,
+        "folder": str(folder),
+    }
+    limits = evaluation.limits(settings.memory_bytes, max(_SHORTEST_SECONDS, held.seconds_left))
+    return "workers.tasks.computing:measure", payload, limits
+
+
+def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
+    """Write the result; time-outs and refusals are results too."""
+    experiment = session.scalars(select(Experiment).where(Experiment.task_id == held.task_id)).one()
+    result: dict[str, Any] = outcome.value or {"error": outcome.error or _broken_limit(outcome)}
+    experiment.outcome = "failed" if outcome.ending is Ending.ERROR else str(outcome.ending)
+    experiment.result = result
+    if outcome.ending is Ending.OK:
+        experiment.predictions_hash = blobs.put(session, folder / evaluation.PREDICTIONS_FILE)
+    job, dataset = session.execute(
+        select(Job, Dataset).join(Dataset, Dataset.id == Job.dataset_id).where(Job.id == held.job_id)
+    ).one()
+    session.add(
+        Evaluation(
+            experiment_id=held.task_id,
+            owner=job.owner,
+            dataset_id=dataset.id,
+            configuration=experiment.configuration,
+            fingerprint=experiment.fingerprint,
+            protocol=protocol.PROTOCOL,
+            status=experiment.outcome,
+            result=result,
+        )
+    )
+
+
+def give_up(session: Session, task_id: str) -> None:
+    """Note that no worker survived the experiment."""
+    session.execute(update(Experiment).where(Experiment.task_id == task_id).values(outcome="crash"))
+
+
+def dataset_file(session: Session, job_id: str, settings: Settings) -> Path:
+    """The job's dataset as a file of this worker's cache.
+
+    Raises: DatasetNotFoundError.
+    """
+    content_hash = session.scalar(
+        select(Dataset.content_hash).join(Job, Job.dataset_id == Dataset.id).where(Job.id == job_id)
+    )
+    if content_hash is None:
+        raise DatasetNotFoundError("The job's dataset was deleted.", "Upload it again and start a new job.")
+    return blobs.fetch(session, content_hash, settings.cache_dir)
+
+
+def _broken_limit(outcome: Outcome) -> dict[str, Any]:
+    what = {
+        Ending.TIMEOUT: "A fit took longer than protocol 1 or the job's time budget allows.",
+        Ending.MEMORY: "The process needed more memory than the worker allows.",
+    }
+    return {"code": f"experiment_{outcome.ending}", "detail": what.get(outcome.ending, ""), "advice": ""}
