@@ -90,7 +90,7 @@ def card_markdown(card: dict[str, Any]) -> str:
     lines = [
         f"# Model card: {card['winner']}",
         "",
-        f"Predicts `{card['target']}` ({card['task_type']}) from {len(card['columns'])} columns; "
+        f"Predicts `{card['target']}` ({card['task_type']}) from {len(card['columns'])} columns;",
         f"fitted on {dataset['n_rows']} rows of {dataset['name']}.",
         "",
         "## Scores",

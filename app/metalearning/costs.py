@@ -57,8 +57,7 @@ def _fit_law(rows: FloatArray, columns: FloatArray, classes: FloatArray, costs: 
     )
     penalty = _RIDGE * np.eye(terms.shape[1])
     penalty[0, 0] = 0
-    coefficients: FloatArray = np.linalg.solve(terms.T @ terms + penalty, terms.T @ np.log(costs[known]))
-    return coefficients
+    return np.asarray(np.linalg.solve(terms.T @ terms + penalty, terms.T @ np.log(costs[known])))
 
 
 def _terms(rows: float, columns: float, classes: float) -> FloatArray:

@@ -173,12 +173,11 @@ def _choose_strategy(knowledge: Knowledge, question: Question, vector: FloatArra
         return "portfolio", True, f"{reason} The robust portfolio answers instead of the meta-learner."
     default = knowledge.report["default"]
     regrets = knowledge.report["regret"]
-    return (
-        default,
-        False,
+    proof = (
         f"{default} has the least regret on datasets that it had not seen "
-        f"({regrets[default]['1']:.2f} against {regrets['single_best']['1']:.2f} of the single best configuration).",
+        f"({regrets[default]['1']:.2f} against {regrets['single_best']['1']:.2f} of the single best configuration)."
     )
+    return default, False, proof
 
 
 def _outside_because(knowledge: Knowledge, vector: FloatArray) -> str | None:

@@ -70,7 +70,7 @@ def new_id(prefix: str) -> str:
 
 
 def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:
-    connection.isolation_level = None  # type: ignore[attr-defined]  # sqlite3's; SQLAlchemy then begins by the listener below
+    connection.isolation_level = None  # sqlite3 then leaves BEGIN to the listener below
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")

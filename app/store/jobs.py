@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CursorResult, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from app.errors import JobNotFoundError, ServiceError
+from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
 from app.store.database import new_id, now
 from app.store.tables import Experiment, Job, Task

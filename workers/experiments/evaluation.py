@@ -146,6 +146,7 @@ def _fit(
         raise NotMeasurableError(
             f"{configuration.id} predicted values that are no numbers.", "Choose another configuration."
         )
+    predictions: FloatArray
     if n_classes:
         predictions = np.zeros((len(test), n_classes))
         predictions[:, labels] = raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-12)

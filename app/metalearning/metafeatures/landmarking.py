@@ -152,4 +152,4 @@ def _scaled(column: FloatArray) -> FloatArray:
     present = column[~np.isnan(column)]
     filled = np.where(np.isnan(column), np.median(present) if present.size else 0.0, column)
     spread = filled.std()
-    return (filled - filled.mean()) / (spread if spread > 0 else 1.0)
+    return np.asarray((filled - filled.mean()) / (spread if spread > 0 else 1.0))

@@ -83,7 +83,7 @@ def _standardised(columns: FloatArray) -> FloatArray:
         warnings.simplefilter("ignore", RuntimeWarning)
         centred = np.nan_to_num(columns - np.nanmean(columns, axis=0), posinf=0, neginf=0)
     spread = centred.std(axis=0)
-    return centred / np.where(spread > 0, spread, 1.0)
+    return np.asarray(centred / np.where(spread > 0, spread, 1.0))
 
 
 def _correlation_ratio(
@@ -94,7 +94,7 @@ def _correlation_ratio(
     sums = np.zeros((len(counts), standardised.shape[1]))
     np.add.at(sums, classes, standardised)
     between = np.sum(sums[counts > 0] ** 2 / counts[counts > 0, None], axis=0) / len(classes)
-    return np.sqrt(np.clip(between, 0, 1))
+    return np.asarray(np.sqrt(np.clip(between, 0, 1)))
 
 
 def _outlier_share(columns: FloatArray) -> float:

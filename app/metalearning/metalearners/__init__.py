@@ -13,7 +13,10 @@ from app.metalearning.table import FloatArray
 class MetaLearner(Protocol):
     """From a dataset's metafeatures to a ranking of configurations."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What requests and reports call it."""
+        ...
 
     def expected_regret(self, vector: FloatArray) -> FloatArray:
         """Expected normalised regret of every configuration, shape (configurations,)."""
@@ -29,15 +32,13 @@ STRATEGIES = ("single_best", "average_rank", "portfolio", "nearest", "forest")
 
 def simple_metalearners(evidence: Evidence) -> dict[str, MetaLearner]:
     """The ways of ranking that need no training beyond the evidence itself."""
-    return {
-        learner.name: learner
-        for learner in (
-            SingleBest(evidence.regret),
-            AverageRank(evidence.regret),
-            GreedyPortfolio(evidence.regret),
-            NearestDatasets(evidence.regret, evidence.metafeatures),
-        )
-    }
+    learners: tuple[MetaLearner, ...] = (
+        SingleBest(evidence.regret),
+        AverageRank(evidence.regret),
+        GreedyPortfolio(evidence.regret),
+        NearestDatasets(evidence.regret, evidence.metafeatures),
+    )
+    return {learner.name: learner for learner in learners}
 
 
 __all__ = [
