@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -27,7 +27,7 @@ class Client:
     def __init__(self, url: str = "http://127.0.0.1:8000", *, timeout: float = 120.0) -> None:
         self._http = httpx.Client(base_url=url, timeout=timeout)
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -109,7 +109,7 @@ class Client:
         job_id: str,
         *,
         timeout: float | None = None,
-        on_change: Callable[[dict[str, Any]], None] = lambda job: None,
+        on_change: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> dict[str, Any]:
         """Poll until the job has ended, telling `on_change` of every answer.
 

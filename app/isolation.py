@@ -82,7 +82,7 @@ class Child:
     payload: dict[str, Any]
     folder: Path
     limits: Limits
-    on_message: Report = lambda message: None
+    on_message: Report = lambda _: None
     _fit_began: tuple[float, float] | None = field(default=None, init=False)
     _last_look: float = field(default=0.0, init=False)
 

@@ -96,7 +96,7 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _unexpected_error(request: Request, error: Exception) -> Response:
-    log.exception("unexpected_error", exc_info=error)
+    log.error("unexpected_error", exc_info=error)
     return problem_response(
         request,
         ServiceError(

