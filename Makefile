@@ -32,6 +32,9 @@ check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the t
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/check_migrations.py
 
+openapi: $(STAMP) ## write openapi.json anew after a change of the API
+	@$(BIN)/python scripts/write_openapi.py
+
 format: $(STAMP) ## rewrite the sources as the checks want them
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 

@@ -24,16 +24,16 @@ _FAST = {"LEASE_SECONDS": "3", "RECONCILE_SECONDS": "0.5", "LANDMARKING_SECONDS"
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     # Not below pytest's own folder: the server's user must be able to reach it.
-    with tempfile.TemporaryDirectory(prefix="metaselect-postgres-") as folder:
-        with servers.postgres_server(Path(folder)) as url:
-            yield url
+    prefix = "metaselect-postgres-"
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, servers.postgres_server(Path(folder)) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="metaselect-redis-") as folder:
-        with servers.redis_server(Path(folder)) as url:
-            yield url
+    prefix = "metaselect-redis-"
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, servers.redis_server(Path(folder)) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -57,7 +57,9 @@ def database(settings: Settings) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session", params=["embedded", "distributed"])
-def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def deployment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
     """The whole service as processes."""
     environment = dict(_FAST)
     if request.param == "distributed":

@@ -56,7 +56,9 @@ class Deployment:
 
     def start_worker(self) -> None:
         assert not self.embedded, "an embedded service keeps its worker alive itself"
-        self.workers.append(self._run(f"worker{len(self.workers)}", ["celery", "-A", "workers.main", "worker"]))
+        self.workers.append(
+            self._run(f"worker{len(self.workers)}", ["celery", "-A", "workers.main", "worker"])
+        )
 
     def kill_worker(self) -> set[psutil.Process]:
         """kill -9 the worker process; returns what it had started, computing children included."""
@@ -68,7 +70,9 @@ class Deployment:
         return started
 
     def database(self) -> Database:
-        return Database(Settings(data_dir=self.folder / "api", database_url=self.environment.get("DATABASE_URL")))
+        return Database(
+            Settings(data_dir=self.folder / "api", database_url=self.environment.get("DATABASE_URL"))
+        )
 
     def log(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
@@ -84,7 +88,9 @@ class Deployment:
         data_dir.mkdir(exist_ok=True)
         environment = {**os.environ, **self.environment, "DATA_DIR": str(data_dir)}
         with (self.folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen([_BIN / command[0], *command[1:]], env=environment, stdout=log, stderr=log)
+            return subprocess.Popen(
+                [_BIN / command[0], *command[1:]], env=environment, stdout=log, stderr=log
+            )
 
 
 def wait_until(condition: Callable[[], Any], seconds: float) -> Any:

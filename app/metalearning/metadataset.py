@@ -67,7 +67,13 @@ def flatten_scores(measured: dict[str, Any]) -> dict[str, float]:
 
 def read_evaluations(path: Path) -> list[dict[str, Any]]:
     """The evaluations in a Parquet file; none where there is no file."""
-    rows: list[dict[str, Any]] = pa.parquet.read_table(path).to_pylist() if path.exists() else []
+    return _read_rows(path) if path.exists() else []
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """A Parquet file's rows; `pyarrow.parquet.read_table` would import pandas, which the API does without."""
+    with pa.parquet.ParquetFile(path) as file:
+        rows: list[dict[str, Any]] = file.read().to_pylist()
     return rows
 
 
@@ -132,9 +138,7 @@ def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> Evidence:
     for row in read_evaluations(folder / "evaluations.parquet"):
         if row["task_type"] == task_type and row["fingerprint"] in fingerprints:
             cells.setdefault(row["dataset"], {})[fingerprints[row["fingerprint"]]] = row
-    described = {
-        row.pop("dataset"): row for row in pa.parquet.read_table(folder / "metafeatures.parquet").to_pylist()
-    }
+    described = {row.pop("dataset"): row for row in _read_rows(folder / "metafeatures.parquet")}
     names = [name for name in sorted(cells) if len(cells[name]) == len(configurations) and name in described]
     table = [[cells[name][each.id] for each in configurations] for name in names]
     vectors = np.stack([as_vector(described[name]) for name in names])

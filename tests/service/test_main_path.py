@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from sqlalchemy import func, select
@@ -60,7 +61,9 @@ def test_measured_scores_become_evaluations(deployment: Deployment, tmp_path: Pa
     job = deployment.client.wait(answer["job"]["id"], timeout=120)
     with deployment.database().read() as session:
         rows = session.scalars(select(Evaluation).where(Evaluation.dataset_id == answer["dataset_id"])).all()
-    assert sorted(row.configuration for row in rows) == sorted(each["configuration"] for each in job["experiments"])
+    assert sorted(row.configuration for row in rows) == sorted(
+        each["configuration"] for each in job["experiments"]
+    )
     assert all(row.result["scores"]["rmse"] < 80 for row in rows)
 
 
@@ -73,7 +76,9 @@ def test_worker_killed_in_the_middle_costs_nothing(deployment: Deployment, tmp_p
     job_id = client.verify(dataset_id, configurations=names)["id"]
 
     def running() -> list[str]:
-        return [each["configuration"] for each in client.job(job_id)["experiments"] if each["status"] == "running"]
+        return [
+            each["configuration"] for each in client.job(job_id)["experiments"] if each["status"] == "running"
+        ]
 
     wait_until(lambda: {"clf-catboost-300", "clf-random_forest-200"} & set(running()), 60)
     started = deployment.kill_worker()
@@ -83,7 +88,9 @@ def test_worker_killed_in_the_middle_costs_nothing(deployment: Deployment, tmp_p
 
     job = client.wait(job_id, timeout=180)
     assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])
-    assert max(each["attempts"] for each in job["experiments"]) > 1, "nothing was running when the worker died"
+    assert max(each["attempts"] for each in job["experiments"]) > 1, (
+        "nothing was running when the worker died"
+    )
     with deployment.database().read() as session:
         for table in (Experiment, Evaluation):
             key = Experiment.task_id if table is Experiment else Evaluation.experiment_id
@@ -121,15 +128,16 @@ def test_dataset_cannot_be_deleted_while_its_job_runs(deployment: Deployment, tm
     assert gone.value.code == "dataset_not_found"
 
 
-def test_time_budget_ends_experiments_and_what_was_measured_is_used(deployment: Deployment, tmp_path: Path) -> None:
+def test_time_budget_ends_experiments_and_what_was_measured_is_used(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     path = tmp_path / "slow.csv"
     path.write_bytes(data.slow_binary())
     client = deployment.client
     dataset_id = client.recommend(path, target="y")["dataset_id"]
-    names = ["clf-gaussian_nb-default", "clf-lda-shrunk"] + [
-        name for name in ("clf-catboost-300", "clf-random_forest-200", "clf-random_forest-leaf_3", "clf-mlp-early")
-    ]
-    job_id = client.verify(dataset_id, configurations=names, time_budget_seconds=6)["id"]
+    cheap = ["clf-gaussian_nb-default", "clf-lda-shrunk"]
+    dear = ["clf-catboost-300", "clf-random_forest-200", "clf-random_forest-leaf_3", "clf-mlp-early"]
+    job_id = client.verify(dataset_id, configurations=cheap + dear, time_budget_seconds=6)["id"]
     job = client.wait(job_id, timeout=120)
     assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])
     outcomes = {each["configuration"]: each["outcome"] for each in job["experiments"]}
@@ -144,8 +152,6 @@ def test_readiness_sees_the_worker(deployment: Deployment) -> None:
 
 
 def _features(path: Path):
-    import pandas as pd
-
     frame = pd.read_csv(path)
     features = frame.drop(columns="species").astype("float64")
     features.attrs["species"] = frame["species"].to_numpy()
