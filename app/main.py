@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 
 from app.api import configurations, datasets, health, jobs, models, recommendations
 from app.api.dependencies import Service
@@ -38,11 +39,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         service.database.engine.dispose()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="metaselect",
         summary="Which learning algorithm for this dataset, what to expect of it, and why.",
         version="0.1.0",
         lifespan=lifespan,
+        redoc_url=None,
     )
     app.state.service = service
     install_problems(app)

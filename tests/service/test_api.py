@@ -1,6 +1,7 @@
 """What the API answers where nothing is wrong."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,6 +94,14 @@ def test_lists_are_paged_to_the_end_without_repeats(api: TestClient) -> None:
 
 def test_committed_openapi_document_is_the_one_served(api: TestClient) -> None:
     assert json.loads(OPENAPI.read_text()) == api.get("/openapi.json").json(), "make openapi writes it anew"
+
+
+def test_docs_page_needs_nothing_from_elsewhere(api: TestClient) -> None:
+    page = api.get("/docs").text
+    assert "/openapi.json" in page
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert addresses
+    assert all(address.startswith("/") and api.get(address).status_code == 200 for address in addresses)
 
 
 def test_api_process_imports_no_training_library() -> None:
