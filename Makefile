@@ -6,10 +6,11 @@ DATA_DIR ?= data
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup recommend serve test check format lock openapi clean
+
+.PHONY: help setup recommend serve test bench check format lock openapi clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 setup: $(STAMP) ## create .venv from the locked requirements
 
@@ -25,6 +26,11 @@ serve: $(STAMP) ## the service in embedded mode on 127.0.0.1:PORT, keeping its d
 
 test: $(STAMP) ## every test, on servers of its own
 	@$(BIN)/pytest $(ARGS)
+
+bench: bench-recommender bench-api ## every benchmark; results in benchmarks/results/
+
+bench-%: $(STAMP) ## one benchmark: bench-recommender (minutes), bench-api (seconds)
+	@$(BIN)/python -m benchmarks.$*
 
 check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables, compose file
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import pyarrow as pa
-import pyarrow.csv
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -229,6 +227,8 @@ def _write_results(client: Client, job: dict[str, Any], recommendation: dict[str
 
 def _write_example(path: Path) -> Path:
     """scikit-learn's copy of the Wisconsin breast cancer data (569 rows, 30 columns), as CSV."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.csv  # noqa: PLC0415
     from sklearn.datasets import load_breast_cancer  # noqa: PLC0415
 
     bunch = load_breast_cancer()

@@ -70,6 +70,13 @@ class Client:
                 data={**fields, **({"target": target} if target else {})},
             )
 
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Erase a dataset's rows, predictions and models.
+
+        Raises: ProblemError.
+        """
+        self._call("DELETE", f"/datasets/{dataset_id}")
+
     def verify(self, dataset_id: str, **wishes: Any) -> dict[str, Any]:
         """Begin a verification job.
 
@@ -158,7 +165,7 @@ class Client:
         response = self._http.request(method, path, **arguments)
         if response.is_error:
             raise ProblemError(_problem(response))
-        body: dict[str, Any] = response.json()
+        body: dict[str, Any] = response.json() if response.content else {}
         return body
 
 

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     read_seconds: float = Field(default=60.0, gt=0, description="Time to read and describe one upload.")
     landmarking_seconds: float = Field(default=3.0, ge=0, description="Time for landmarkers within that.")
     memory_bytes: int = Field(default=4 << 30, gt=0, description="Most memory of one child process.")
+    worker_queue: str = Field(
+        default="cpu", pattern="^(cpu|gpu)$", description="The queue that a worker serves."
+    )
     worker_slots: int = Field(default=2, gt=0, description="Child processes that an embedded worker runs.")
     lease_seconds: float = Field(default=10.0, gt=0, description="How long a silent worker keeps its task.")
     poll_seconds: float = Field(default=0.2, gt=0, description="How often an embedded worker looks for work.")

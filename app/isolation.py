@@ -70,6 +70,11 @@ def preload(*modules: str) -> None:
     _CONTEXT.set_forkserver_preload(["app.isolation", *modules])
 
 
+def warm_up(folder: Path) -> None:
+    """Start the forkserver and wait until it has imported its modules, so that the first child does not have to."""
+    Child("app.isolation:_nothing", {}, folder, Limits(wall_seconds=120.0, memory_bytes=1 << 40)).run()
+
+
 @dataclass
 class Child:
     """A function running in a process of its own.
@@ -183,6 +188,10 @@ class Child:
             return int(psutil.Process(self._process.pid).memory_info().rss)
         except psutil.NoSuchProcess:
             return 0
+
+
+def _nothing(payload: dict[str, Any], report: Report) -> dict[str, Any]:  # noqa: ARG001  a child's signature
+    return {}
 
 
 def _enter(function: str, payload: dict[str, Any], folder: str, pipe: Connection) -> None:

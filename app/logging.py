@@ -35,5 +35,8 @@ def configure_logging(log_format: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
+    for server in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # they come with handlers of their own
+        logging.getLogger(server).handlers = []
+        logging.getLogger(server).propagate = True
     for noisy in ("httpx", "uvicorn.access", "alembic.runtime.migration", "celery.worker.strategy"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

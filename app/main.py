@@ -1,5 +1,11 @@
 """The HTTP service: `uvicorn --factory app.main:create_app`."""
 
+# ruff: noqa: E402  threads are fixed before any numeric library loads
+from app.config import Settings, pin_threads
+
+pin_threads()
+
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +19,6 @@ from app.api.describing import Describer
 from app.api.middleware import BodyLimit, RequestId
 from app.api.problems import install_problems
 from app.api.recommendations import RecommendRequest
-from app.config import Settings, pin_threads
 from app.logging import configure_logging
 from app.metalearning.recommendation import load_knowledge
 from app.queue import Doorbell
@@ -24,7 +29,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Wire the service's parts together."""
     settings = settings or Settings()
     configure_logging(settings.log_format)
-    pin_threads()
     service = Service(
         settings=settings,
         database=Database(settings),
@@ -36,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         settings.scratch_dir.mkdir(parents=True, exist_ok=True)
+        threading.Thread(target=service.describer.warm_up, daemon=True).start()
         yield
         service.database.engine.dispose()
 

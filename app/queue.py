@@ -7,7 +7,6 @@ from enum import StrEnum
 
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from app.config import Settings
 
@@ -20,9 +19,6 @@ class TaskName(StrEnum):
     WORK = "work"
 
 
-QUEUES = ("cpu", "gpu")
-
-
 def make_celery(settings: Settings) -> Celery:
     """The Celery application of API and workers."""
     celery = Celery("metaselect", broker=settings.redis_url)
@@ -30,7 +26,7 @@ def make_celery(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
-        task_default_queue=QUEUES[0],
+        task_default_queue=settings.worker_queue,  # the one that a worker listens to
         task_create_missing_queues=True,
         worker_pool="threads",
         worker_concurrency=settings.worker_slots,
@@ -61,6 +57,6 @@ class Doorbell:
             return
         try:
             for _ in range(times):
-                self._celery.send_task(TaskName.WORK, args=[queue], queue=queue, retry=False)
-        except (OperationalError, OSError) as error:
+                self._celery.send_task(TaskName.WORK, queue=queue, retry=False)
+        except Exception as error:  # noqa: BLE001  the work is committed: whatever the broker does must not refuse it
             log.warning("doorbell_failed", queue=queue, error=str(error))

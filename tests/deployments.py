@@ -31,6 +31,7 @@ class Deployment:
     api: subprocess.Popen = field(init=False)
     workers: list[subprocess.Popen] = field(default_factory=list)
     client: Client = field(init=False)
+    url: str = field(init=False)
 
     def start(self) -> "Deployment":
         port = free_port()
@@ -42,7 +43,8 @@ class Deployment:
         self.api = self._run("api", command)
         if not self.embedded:
             self.start_worker()
-        self.client = Client(f"http://127.0.0.1:{port}")
+        self.url = f"http://127.0.0.1:{port}"
+        self.client = Client(self.url)
         wait_until(self.client.ready, _START_SECONDS)
         return self
 

@@ -16,7 +16,7 @@ if __name__ == "__main__":
 
     settings = Settings()
     configure_logging(settings.log_format)
-    supervisor = Supervisor(settings, queues=("cpu",))
+    supervisor = Supervisor(settings)
 
     def stop(*_: Any) -> None:
         """Stop claiming and give running tasks back."""

@@ -6,7 +6,7 @@ pin_threads()
 
 from typing import Any  # noqa: E402  threads are fixed before any numeric library loads
 
-from celery.signals import worker_ready, worker_shutting_down  # noqa: E402
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down  # noqa: E402
 
 from app.logging import configure_logging  # noqa: E402
 from app.queue import TaskName, make_celery  # noqa: E402
@@ -15,13 +15,13 @@ from workers.supervisor import Supervisor  # noqa: E402
 settings = Settings()
 configure_logging(settings.log_format)
 app = make_celery(settings)
-supervisor = Supervisor(settings, queues=("cpu",))
+supervisor = Supervisor(settings)
 
 
 @app.task(name=TaskName.WORK)  # type: ignore[untyped-decorator]  # Celery publishes no types
-def work(queue: str) -> None:
+def work() -> None:
     """Answer the doorbell."""
-    supervisor.work(queue)
+    supervisor.work()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
@@ -32,3 +32,8 @@ def _start(**_: Any) -> None:
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop(**_: Any) -> None:
     supervisor.stop()
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _leave(**_: Any) -> None:
+    supervisor.leave()

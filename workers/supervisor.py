@@ -38,27 +38,28 @@ _KINDS: dict[str, ModuleType] = {"experiment": experiment, "stacking": stacking}
 class Supervisor:
     """One per worker process; `work` is called from as many threads as there are slots."""
 
-    def __init__(self, settings: Settings, queues: tuple[str, ...]) -> None:
+    def __init__(self, settings: Settings) -> None:
         isolation.preload(
             "workers.tasks.computing", "sklearn.ensemble", "sklearn.svm", "catboost", "lightgbm", "xgboost"
         )
         self.settings = settings
         self.database = Database(settings)
         self.doorbell = Doorbell(settings)
-        self.queues = queues
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._stopping = threading.Event()
+        self._warm = threading.Event()
+        self._free = threading.Semaphore(settings.worker_slots)
         self._reconciler = threading.Thread(target=self._reconcile_until_stopped, daemon=True)
 
     def start(self) -> None:
-        """Register the worker and begin to look for lost work."""
-        with self.database.write() as session:
-            workers.register(
-                session, self.id, socket.gethostname(), list(self.queues), self.settings.worker_slots
-            )
-            session.commit()
+        """Begin to be seen and to look for lost work; never fails, whatever the database does."""
         self._reconciler.start()
-        log.info("worker_started", worker=self.id, slots=self.settings.worker_slots, queues=self.queues)
+        log.info(
+            "worker_started",
+            worker=self.id,
+            slots=self.settings.worker_slots,
+            queue=self.settings.worker_queue,
+        )
 
     def stop(self) -> None:
         """Stop claiming; running tasks are given back unharmed."""
@@ -67,62 +68,83 @@ class Supervisor:
     def leave(self) -> None:
         """Say goodbye once every thread has returned from `work`."""
         self._reconciler.join(timeout=5)
-        with self.database.write() as session:
-            workers.leave(session, self.id)
-            session.commit()
+        try:
+            with self.database.write() as session:
+                workers.leave(session, self.id)
+                session.commit()
+        except SQLAlchemyError as error:
+            log.warning("could_not_sign_off", error=str(error))
+        shutil.rmtree(self.settings.scratch_dir / self.id, ignore_errors=True)
         log.info("worker_stopped", worker=self.id)
 
-    def work(self, queue: str) -> None:
+    def work(self) -> None:
         """Take tasks one after another until the queue is empty."""
-        while not self._stopping.is_set():
-            with self.database.write() as session:
-                held = tasks.claim(session, queue, self.id, self.settings.lease_seconds)
-                session.commit()
-            if held is None:
-                return
-            self._supervise(held)
+        self._warm.wait()
+        with self._free:
+            while not self._stopping.is_set():
+                with self.database.write() as session:
+                    held = tasks.claim(
+                        session, self.settings.worker_queue, self.id, self.settings.lease_seconds
+                    )
+                    session.commit()
+                if held is None:
+                    return
+                self._supervise(held)
 
     def poll_until_stopped(self) -> None:
         """The embedded worker's loop: look for work in every slot, all the time."""
 
-        def poll(queue: str) -> None:
+        def poll() -> None:
             while not self._stopping.is_set():
                 try:
-                    self.work(queue)
+                    self.work()
                 except SQLAlchemyError:
                     log.exception("database_unavailable")
                 self._stopping.wait(self.settings.poll_seconds)
 
         with ThreadPoolExecutor(self.settings.worker_slots) as pool:
-            slots = [
-                pool.submit(poll, queue) for queue in self.queues for _ in range(self.settings.worker_slots)
-            ]
-            for slot in slots:
+            for slot in [pool.submit(poll) for _ in range(self.settings.worker_slots)]:
                 slot.result()
 
     def reconcile(self) -> None:
         """Look once for what a death left behind: leases, doorbells, and next steps."""
         with self.database.write() as session:
-            workers.see(session, self.id)
-            for task_id in tasks.reap(session):
-                experiment.give_up(session, task_id)
+            workers.see(
+                session, self.id, socket.gethostname(), self.settings.worker_queue, self.settings.worker_slots
+            )
+            for task_id, kind in tasks.reap(session):
+                _KINDS[kind].give_up(session, task_id)
             session.commit()
         with self.database.read() as session:
-            active = jobs.active(session)
-        for job_id in active:
+            due = jobs.due(session)
+        for job_id in due:
             self._advance(job_id)
+        self._ring_again()
+
+    def _ring_again(self) -> None:
+        """Ring for tasks whose message may be lost; a worker without a free slot leaves that to others."""
+        if self.settings.embedded or not self._free.acquire(blocking=False):
+            return
+        self._free.release()
         with self.database.write() as session:
-            rung = tasks.stale_queues(session, older_than_seconds=2 * self.settings.reconcile_seconds)
+            stale = tasks.stale_queues(
+                session, 2 * self.settings.reconcile_seconds, most=self.settings.worker_slots
+            )
             session.commit()
-        for queue in rung:
+        for queue in stale:
             self.doorbell.ring(queue)
 
     def _reconcile_until_stopped(self) -> None:
-        while not self._stopping.wait(self.settings.reconcile_seconds):
+        # Nothing is claimed before children can start quickly: a lease must not run out while libraries load.
+        isolation.warm_up(self.settings.scratch_dir / self.id)
+        self._warm.set()
+        while True:
             try:
                 self.reconcile()
             except Exception:
                 log.exception("reconcile_failed")
+            if self._stopping.wait(self.settings.reconcile_seconds):
+                return
 
     def _supervise(self, held: Claim) -> None:
         structlog.contextvars.bind_contextvars(job=held.job_id, task=held.task_id, attempt=held.attempt)

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import structlog
+
 from app import isolation
 from app.config import Settings
 from app.errors import OverloadedError, TooLargeDatasetError, UnreadableFileError, from_dict
 from app.isolation import Child, Ending, Limits
 from app.store.database import new_id
+
+log = structlog.get_logger(__name__)
 
 _WAIT_SECONDS = 5.0
 
@@ -33,6 +37,10 @@ class Describer:
         isolation.preload("app.metalearning.description", "sklearn.ensemble", "sklearn.neighbors")
         self._settings = settings
         self._slots = threading.BoundedSemaphore(os.cpu_count() or 1)
+
+    def warm_up(self) -> None:
+        """Have the forkserver load its libraries before the first upload waits for them."""
+        isolation.warm_up(self._settings.scratch_dir / new_id("warming"))
 
     @contextmanager
     def describe(self, upload: BinaryIO, target: str, task_type: str | None) -> Iterator[Description]:
@@ -65,7 +73,10 @@ class Describer:
         if outcome.value is not None:
             return outcome.value
         if outcome.error is not None:
-            raise from_dict(outcome.error)
+            error = from_dict(outcome.error)
+            if error.status >= 500:
+                log.error("description_failed", detail=error.detail, log=outcome.log_tail)
+            raise error
         if outcome.ending in (Ending.TIMEOUT, Ending.MEMORY):
             raise TooLargeDatasetError(
                 f"Reading the file took more than its share of {outcome.ending.replace('timeout', 'time')}.",

@@ -33,6 +33,7 @@ class Knowledge:
     evidence: Evidence
     learners: dict[str, MetaLearner]
     level: ForestArrays
+    scale: QuantileScale
     costs: Costs
     report: dict[str, Any]
     version: str
@@ -108,9 +109,14 @@ def load_knowledge(folder: Path = DATA_DIR) -> dict[TaskType, Knowledge]:
         learners = simple_metalearners(evidence)
         forest = ForestArrays.load(folder / f"forest-{task_type}-regret.npz")
         learners["forest"] = ProximityForest(forest, evidence.regret)
-        level = ForestArrays.load(folder / f"forest-{task_type}-level.npz")
         knowledge[task_type] = Knowledge(
-            evidence, learners, level, fit_costs(evidence), report[task_type], version
+            evidence=evidence,
+            learners=learners,
+            level=ForestArrays.load(folder / f"forest-{task_type}-level.npz"),
+            scale=QuantileScale(evidence.metafeatures),
+            costs=fit_costs(evidence),
+            report=report[task_type],
+            version=version,
         )
     return knowledge
 
@@ -190,7 +196,7 @@ def _outside_because(knowledge: Knowledge, vector: FloatArray) -> str | None:
             known[:, index], initial=1
         ):
             return f"{name} = {vector[index]:g} is far beyond every known dataset."
-    distance = QuantileScale(known).distances(vector).min()
+    distance = knowledge.scale.distances(vector).min()
     if distance > knowledge.report["distance_limit"]:
         return f"No known dataset is like this one (distance {distance:.2f})."
     return None

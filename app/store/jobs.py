@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, exists, func, select, update
+from sqlalchemy import CursorResult, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import JobNotFoundError
@@ -35,7 +35,6 @@ def begin_verification(
     time_budget_seconds: float,
 ) -> Job:
     """Write a verification job and one experiment per configuration."""
-    created = session.scalars(select(now())).one()
     job = Job(
         id=new_id("job"),
         owner=owner,
@@ -49,8 +48,7 @@ def begin_verification(
             "configurations": [configuration.id for configuration in configurations],
             "time_budget_seconds": time_budget_seconds,
         },
-        created_at=created,
-        deadline=created + time_budget_seconds,
+        time_budget_seconds=time_budget_seconds,
     )
     session.add(job)
     session.flush()
@@ -223,9 +221,13 @@ def succeed(session: Session, job_id: str, result: dict[str, Any]) -> bool:
     )
 
 
-def active(session: Session) -> list[str]:
-    """Ids of the jobs that have not ended."""
-    return list(session.scalars(select(Job.id).where(Job.status.in_(ACTIVE)).order_by(Job.id)).all())
+def due(session: Session) -> list[str]:
+    """Ids of the jobs whose next step waits for somebody: nothing left to do, a cancellation, or a deadline."""
+    late = exists().where(
+        Task.job_id == Job.id, Task.kind == "experiment", Task.status == "queued", Job.deadline < now()
+    )
+    waits = or_(Job.cancel_requested_at.is_not(None), ~_has_unfinished_tasks(), late)
+    return list(session.scalars(select(Job.id).where(Job.status.in_(ACTIVE), waits).order_by(Job.id)).all())
 
 
 def count_queued_tasks(session: Session) -> int:

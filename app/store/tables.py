@@ -100,7 +100,8 @@ class Job(Base):
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     cancel_requested_at: Mapped[float | None]
-    deadline: Mapped[float]
+    time_budget_seconds: Mapped[float]
+    deadline: Mapped[float | None]
     created_at: Mapped[float] = mapped_column(default=now())
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
@@ -183,7 +184,7 @@ class Worker(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     host: Mapped[str]
-    queues: Mapped[list[Any]]
+    queue: Mapped[str]
     slots: Mapped[int]
     started_at: Mapped[float] = mapped_column(default=now())
     seen_at: Mapped[float] = mapped_column(default=now(), index=True)

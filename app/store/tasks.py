@@ -68,9 +68,10 @@ def claim(session: Session, queue: str, worker: str, lease_seconds: float) -> Cl
     session.execute(
         update(Job)
         .where(Job.id == claimed.job_id, Job.status == "queued")
-        .values(status="running", started_at=now())
+        # The budget counts from here: time in the queue is not the job's.
+        .values(status="running", started_at=now(), deadline=now() + Job.time_budget_seconds)
     )
-    seconds_left = session.scalars(select(Job.deadline - now()).where(Job.id == claimed.job_id)).one()
+    seconds_left = session.scalars(select(Job.deadline - now()).where(Job.id == claimed.job_id)).one() or 0.0
     return Claim(task_id, claimed.attempt, claimed.job_id, claimed.kind, seconds_left)
 
 
@@ -129,19 +130,21 @@ def fail_attempt(session: Session, held: Claim, error: dict[str, Any]) -> bool:
     return False
 
 
-def reap(session: Session) -> list[str]:
-    """Take back tasks whose lease ran out (or that run without one); return those ids that are over for good."""
+def reap(session: Session) -> list[tuple[str, str]]:
+    """Take back tasks whose lease ran out (or that run without one); return id and kind of those that are over for good."""
     expired = or_(Task.lease_expires_at.is_(None), Task.lease_expires_at < now())
-    ids = session.scalars(
-        select(Task.id).where(Task.status == "running", expired).with_for_update(skip_locked=True)
+    found = session.execute(
+        select(Task.id, Task.kind, Task.lost)
+        .where(Task.status == "running", expired)
+        .with_for_update(skip_locked=True)
     ).all()
     ended = []
-    for task_id in ids:
-        lost = session.scalars(select(Task.lost).where(Task.id == task_id)).one() + 1
+    for task_id, kind, lost_before in found:
+        lost = lost_before + 1
         over = lost >= MOST_LOST
         values: dict[str, Any] = {"lost": lost, "lease_expires_at": None, "worker": None}
         if over:
-            ended.append(task_id)
+            ended.append((task_id, kind))
             values |= {
                 "status": "failed",
                 "finished_at": now(),

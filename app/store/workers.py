@@ -9,16 +9,15 @@ from app.store.tables import Worker
 _FORGOTTEN_SECONDS = 3600.0
 
 
-def register(session: Session, worker_id: str, host: str, queues: list[str], slots: int) -> None:
-    """Note a new worker, and forget those that have been silent for an hour."""
-    session.execute(delete(Worker).where(Worker.seen_at < now() - _FORGOTTEN_SECONDS))
-    session.add(Worker(id=worker_id, host=host, queues=queues, slots=slots))
-    session.flush()
-
-
-def see(session: Session, worker_id: str) -> None:
-    """Note that the worker is alive."""
-    session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=now()))
+def see(session: Session, worker_id: str, host: str, queue: str, slots: int) -> None:
+    """Note that the worker is alive; a new one is registered, and those silent for an hour are forgotten."""
+    known = session.scalar(
+        update(Worker).where(Worker.id == worker_id).values(seen_at=now()).returning(Worker.id)
+    )
+    if known is None:
+        session.execute(delete(Worker).where(Worker.seen_at < now() - _FORGOTTEN_SECONDS))
+        session.add(Worker(id=worker_id, host=host, queue=queue, slots=slots))
+        session.flush()
 
 
 def leave(session: Session, worker_id: str) -> None:

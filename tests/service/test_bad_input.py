@@ -170,7 +170,6 @@ def test_cursor_that_was_never_given_is_refused(api: TestClient) -> None:
 
 def test_body_of_300_megabytes_is_refused_while_it_streams(deployment: Deployment) -> None:
     """Without a declared length the count of what arrives decides; the service goes on."""
-    url = str(deployment.client._http.base_url)
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
     headers = {"content-type": "multipart/form-data; boundary=b"}
 
@@ -179,13 +178,13 @@ def test_body_of_300_megabytes_is_refused_while_it_streams(deployment: Deploymen
         for _ in range(300):
             yield b"x" * (1 << 20)
 
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=deployment.url, timeout=60) as client:
         problem(client.post("/recommend", content=chunks(), headers=headers), 413, "body_too_large")
         assert client.get("/health/live").status_code == 200
 
 
 def test_declared_length_of_300_megabytes_is_refused_before_a_byte_is_read(deployment: Deployment) -> None:
-    url = httpx.URL(deployment.client._http.base_url)
+    url = httpx.URL(deployment.url)
     with socket.create_connection((url.host, url.port), timeout=10) as connection:
         connection.sendall(b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 314572800\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")

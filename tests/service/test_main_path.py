@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,11 +119,11 @@ def test_dataset_cannot_be_deleted_while_its_job_runs(deployment: Deployment, tm
     client = deployment.client
     answer = client.recommend(path, target="y", verify=True, k=5)
     with pytest.raises(ProblemError) as refused:
-        client._call("DELETE", f"/datasets/{answer['dataset_id']}")
+        client.delete_dataset(answer["dataset_id"])
     assert refused.value.code == "dataset_in_use"
     client.cancel(answer["job"]["id"])
     client.wait(answer["job"]["id"], timeout=15)
-    assert client._http.delete(f"/datasets/{answer['dataset_id']}").status_code == 204
+    client.delete_dataset(answer["dataset_id"])
     with pytest.raises(ProblemError) as gone:
         client.verify(answer["dataset_id"])
     assert gone.value.code == "dataset_not_found"
@@ -146,9 +147,9 @@ def test_time_budget_ends_experiments_and_what_was_measured_is_used(
 
 
 def test_readiness_sees_the_worker(deployment: Deployment) -> None:
-    ready = deployment.client._call("GET", "/health/ready")
+    ready = httpx.get(f"{deployment.url}/health/ready").json()
     assert ready["checks"]["database"]["revision"] == ready["checks"]["database"]["head"]
-    wait_until(lambda: deployment.client._call("GET", "/health/ready")["status"] == "ok", 30)
+    wait_until(lambda: httpx.get(f"{deployment.url}/health/ready").json()["status"] == "ok", 30)
 
 
 def _features(path: Path):

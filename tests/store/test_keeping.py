@@ -12,7 +12,7 @@ from app.config import Settings
 from app.store import blobs
 from app.store.database import Database
 from app.store.migrating import current_revision, head_revision
-from app.store.tables import Base, Blob, Worker
+from app.store.tables import Base, Blob, Recommendation
 
 
 def test_blob_of_several_chunks_comes_back_unchanged(database: Database, tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_blob_that_nothing_refers_to_is_discarded(database: Database, tmp_path: 
 
 def test_json_that_is_no_json_is_refused(database: Database) -> None:
     with database.write() as session:
-        session.add(Worker(id="w", host="h", queues=[float("nan")], slots=1))
+        session.add(Recommendation(id="r", owner="o", request={"x": float("nan")}, body={}))
         with pytest.raises((StatementError, ValueError), match="Out of range float"):
             session.flush()
 

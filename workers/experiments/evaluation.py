@@ -81,6 +81,11 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         fits.append(fit)
     curve = _learning_curve(configuration, data, target, folds, n_classes, report)
     halves = protocol.assign_halves(target)
+    scores = scoring.score(table.task_type, target, predictions)
+    if not np.isfinite(list(scores.values())).all():
+        raise NotMeasurableError(
+            f"{configuration.id} predicted absurd values.", "Choose another configuration."
+        )
     np.savez_compressed(
         Path(payload["folder"]) / PREDICTIONS_FILE,
         rows=rows,
@@ -92,7 +97,7 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         "configuration": configuration.id,
         "fingerprint": configuration.fingerprint,
         "n_rows": len(target),
-        "scores": scoring.score(table.task_type, target, predictions),
+        "scores": scores,
         "scores_a": _score_where(table.task_type, halves == 0, target, predictions),
         "scores_b": _score_where(table.task_type, halves == 1, target, predictions),
         "fold_scores": fold_scores,

@@ -1,0 +1,44 @@
+"""How every benchmark leaves its figures: a flat JSON file, the same as a table, and the pages that quote them."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+_LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost", "fastapi", "sqlalchemy")
+
+
+def record(name: str, figures: dict[str, float]) -> None:
+    """Write `results/<name>.json` (figure name with its unit → number, then machine and versions) and print it."""
+    RESULTS.mkdir(exist_ok=True)
+    about = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        **{library: importlib.metadata.version(library) for library in _LIBRARIES},
+    }
+    (RESULTS / f"{name}.json").write_text(json.dumps({**figures, **about}, indent=1) + "\n")
+    table = Table("figure", "value", title=name)
+    for figure, value in figures.items():
+        table.add_row(escape(figure), f"{value:.4g}")
+    Console().print(table)
+    for page in PAGES:
+        page.write_text(quoted(page.read_text()))
+
+
+def quoted(text: str) -> str:
+    """A page's text in which every `<!-- figure NAME: FIGURE -->` is followed by the recorded number."""
+    return re.sub(r"<!-- figure (?P<name>[\w-]+): (?P<figure>[^>]+?) -->[\d.e+-]*", _with_number, text)
+
+
+def _with_number(match: re.Match[str]) -> str:
+    figures = json.loads((RESULTS / f"{match['name']}.json").read_text())
+    return f"<!-- figure {match['name']}: {match['figure']} -->{figures[match['figure']]:.3g}"
