@@ -1,15 +1,8 @@
 """The `metaselect` command."""
 
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,13 +21,13 @@ from app import presenting
 from app.client import Client, ProblemError
 from app.config import Settings, pin_threads
 from app.errors import ServiceError
+from app.processes import embedded_worker, running_service
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Recommends learning algorithms for tabular data."
 )
 console = Console()
 
-_START_SECONDS = 60.0
 _EXAMPLE_TARGET = "diagnosis"
 
 
@@ -70,7 +63,7 @@ def serve(
             create_app(settings), host=host, port=port, log_config=None, timeout_graceful_shutdown=10
         )
     )
-    with _embedded_worker(settings):
+    with embedded_worker(settings):
         server.run()
 
 
@@ -116,7 +109,7 @@ def recommend(
         )
     if not data.is_file():
         sys.exit(f"There is no file {data}.")
-    with _service(url, data_dir) as address, Client(address) as client:
+    with running_service(url, data_dir) as address, Client(address) as client:
         recommendation = client.recommend(
             data,
             target=target,
@@ -134,6 +127,7 @@ def recommend(
             reason = job["error"] or {"code": job["status"], "detail": "The job was cancelled.", "advice": ""}
             sys.exit(f"{reason['code']}: {reason['detail']}\n{reason['advice']}")
         console.print(presenting.leaderboard_table(job["result"]))
+        console.print(f"* {job['result']['winner']} was refitted on all rows.")
         console.print(presenting.stack_sentence(job["result"]))
         _write_results(client, job, recommendation, out)
 
@@ -236,73 +230,6 @@ def _write_example(path: Path) -> Path:
     columns[_EXAMPLE_TARGET] = bunch.target_names[bunch.target]
     pa.csv.write_csv(pa.table({str(name): pa.array(values) for name, values in columns.items()}), path)
     return path
-
-
-@contextmanager
-def _service(url: str | None, data_dir: Path) -> Iterator[str]:
-    """The address of a service: the one that is named, or one that lives as long as the context."""
-    if url is not None:
-        yield url
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data_dir.mkdir(parents=True, exist_ok=True)
-    log_path = data_dir / "service.log"
-    command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port), "--data-dir", str(data_dir)]
-    address = f"http://127.0.0.1:{port}"
-    with log_path.open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  our own module
-    try:
-        with console.status("starting the service"), Client(address) as client:
-            deadline = time.monotonic() + _START_SECONDS
-            while not client.ready():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    sys.exit(f"The service did not start; {log_path} says why.")
-                time.sleep(0.1)
-        yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
-@contextmanager
-def _embedded_worker(settings: Settings) -> Iterator[None]:
-    """Keep one worker process alive beside the API, unless a broker rings workers elsewhere."""
-    if not settings.embedded:
-        yield
-        return
-    stopping = threading.Event()
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "workers"]
-        return subprocess.Popen(command, env=settings.as_environment())  # noqa: S603  our own module
-
-    def keep_alive() -> None:
-        pause = 0.2
-        while not stopping.is_set():
-            processes[:] = [start()]
-            began = time.monotonic()
-            while processes[0].poll() is None and not stopping.wait(0.1):
-                pass
-            pause = 0.2 if time.monotonic() - began > 10 else min(5.0, 2 * pause)
-            stopping.wait(pause)
-
-    keeper = threading.Thread(target=keep_alive, daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        keeper.join()
-        for process in processes:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.kill(process.pid, signal.SIGKILL)
-                process.wait()
 
 
 if __name__ == "__main__":

@@ -2,22 +2,16 @@
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 
 def ranking_table(recommendation: dict[str, Any]) -> Table:
     """The zero-shot ranking."""
-    metric = recommendation["metric"]
-    table = Table(title=f"Recommended by {recommendation['strategy']}, before anything was run")
-    for name in (
-        "#",
-        "configuration",
-        f"expected {metric}",
-        "90 % interval",
-        "beats single best",
-        "fit, CPU s",
-    ):
-        table.add_column(name, justify="left" if name == "configuration" else "right")
+    table = _table(
+        f"Recommended by {recommendation['strategy']} before anything was run: {recommendation['metric']}"
+    )
+    _numbers(table, "expected", "90 % interval", "beats SBS", "fit CPU s")
     for each in recommendation["candidates"]:
         expected, probability = each["expected"], each["probability_beats_single_best"]
         table.add_row(
@@ -25,7 +19,7 @@ def ranking_table(recommendation: dict[str, Any]) -> Table:
             each["configuration"],
             f"{expected['score']:.4g}",
             f"{expected['low']:.3g} … {expected['high']:.3g}",
-            "is it" if probability is None else f"{probability:.0%}",
+            "is SBS" if probability is None else f"{probability:.0%}",
             f"{each['fit_cpu_seconds']:.2g}",
         )
     return table
@@ -34,20 +28,30 @@ def ranking_table(recommendation: dict[str, Any]) -> Table:
 def leaderboard_table(result: dict[str, Any]) -> Table:
     """The verified leaderboard."""
     metric = result["metric"]
-    others = [name for name in result["leaderboard"][0]["scores"] if name != metric][:3]
-    table = Table(title="Verified on your data, out-of-fold")
-    for name in ("#", "configuration", metric, *others, "fit, CPU s"):
-        table.add_column(name, justify="left" if name == "configuration" else "right")
+    others = [name for name in result["leaderboard"][0]["scores"] if name != metric][:2]
+    table = _table("Verified on your data, out-of-fold")
+    _numbers(table, metric, *others, "fit CPU s")
     for row in result["leaderboard"]:
-        mark = " ← winner" if row["name"] == result["winner"] else ""
         table.add_row(
             str(row["rank"]),
-            row["name"] + mark,
-            f"{row['scores'][metric]:.4f}",
-            *(f"{row['scores'][name]:.4f}" for name in others),
+            row["name"] + (" *" if row["name"] == result["winner"] else ""),
+            *(f"{row['scores'][name]:.4f}" for name in (metric, *others)),
             f"{row['fit_cpu_seconds']:.2f}",
+            style="bold" if row["name"] == result["winner"] else "",
         )
     return table
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("configuration", no_wrap=True)
+    return table
+
+
+def _numbers(table: Table, *names: str) -> None:
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
 
 
 def experiment_lines(job: dict[str, Any]) -> list[str]:
@@ -71,7 +75,7 @@ def stack_sentence(result: dict[str, Any]) -> str:
     }[comparison["verdict"]]
     return (
         f"Stack against {comparison['single']} on {comparison['rows']} rows that chose neither: "
-        f"{result['metric']} better by {comparison['difference']:+.4f} "
+        f"{result['metric']} loss lower by {comparison['difference']:+.4f} "
         f"(90 % interval {comparison['low']:+.4f} … {comparison['high']:+.4f}): {verdict}."
     )
 
