@@ -11,7 +11,7 @@ def ranking_table(recommendation: dict[str, Any]) -> Table:
     table = _table(
         f"Recommended by {recommendation['strategy']} before anything was run: {recommendation['metric']}"
     )
-    _numbers(table, "expected", "90 % interval", "beats SBS", "fit CPU s")
+    _numbers(table, "expected", "90 % interval", "beats SBS", "fit, s")
     for each in recommendation["candidates"]:
         expected, probability = each["expected"], each["probability_beats_single_best"]
         table.add_row(
@@ -30,11 +30,11 @@ def leaderboard_table(result: dict[str, Any]) -> Table:
     metric = result["metric"]
     others = [name for name in result["leaderboard"][0]["scores"] if name != metric][:2]
     table = _table("Verified on your data, out-of-fold")
-    _numbers(table, metric, *others, "fit CPU s")
+    _numbers(table, metric, *others, "fit, s")
     for row in result["leaderboard"]:
         table.add_row(
-            str(row["rank"]),
-            row["name"] + (" *" if row["name"] == result["winner"] else ""),
+            f"{row['rank']}*" if row["name"] == result["winner"] else f"{row['rank']} ",
+            row["name"],
             *(f"{row['scores'][name]:.4f}" for name in (metric, *others)),
             f"{row['fit_cpu_seconds']:.2f}",
             style="bold" if row["name"] == result["winner"] else "",
@@ -44,14 +44,15 @@ def leaderboard_table(result: dict[str, Any]) -> Table:
 
 def _table(title: str) -> Table:
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("#", justify="right")
+    table.add_column("#", justify="right", min_width=2)
     table.add_column("configuration", no_wrap=True)
     return table
 
 
 def _numbers(table: Table, *names: str) -> None:
     for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+        # Headers may wrap at a blank, values never do.
+        table.add_column(name.replace("_", " "), justify="right", min_width=13 if "%" in name else 6)
 
 
 def experiment_lines(job: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from app.metalearning.description import describe
 from app.metalearning.metadataset import Evidence
 from app.metalearning.metafeatures import NAMES
 from app.metalearning.table import Column, ColumnType, FloatArray, Table, TaskType, type_table, write_table
-from workers.experiments import evaluation
+from workers.experiments import evaluation, stacking
 
 CLASSIFICATION, REGRESSION = TaskType.CLASSIFICATION, TaskType.REGRESSION
 CLASS, NUMBER = "class", "number"
@@ -70,6 +70,15 @@ def mixed_table(task_type: TaskType, n_rows: int = 120, seed: int = 0) -> Table:
     return typed(columns, target, task_type)
 
 
+def complementary_table(task_type: TaskType, n_rows: int = 500) -> Table:
+    """One part of the target is a sum that lines find, the other a fold that trees find."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(9, n_rows))
+    target = x[:8].sum(axis=0) / 1.4 + 2 * np.sign(np.abs(x[8]) - 0.67) + random.normal(size=n_rows) * 0.3
+    columns = {f"x{index}": column for index, column in enumerate(x)}
+    return typed({**columns, NUMBER: target if task_type is REGRESSION else target > 0}, NUMBER)
+
+
 def noise_table(n_rows: int, seed: int = 0) -> Table:
     """Columns that say nothing about the two classes."""
     random = np.random.default_rng(seed)
@@ -93,6 +102,26 @@ def measure(table: Table, configuration: str, folder: Path) -> dict[str, Any]:
         "result": result,
         "predictions": str(folder / evaluation.PREDICTIONS_FILE),
     }
+
+
+def combine(
+    table: Table,
+    experiments: list[dict[str, Any]],
+    metric: str,
+    folder: Path,
+    reading: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What stacking returns; its script and artifact are in the folder."""
+    write_table(table, folder / "table.parquet")
+    payload = {
+        "table": str(folder / "table.parquet"),
+        "folder": str(folder),
+        "metric": metric,
+        "reading": reading or {"format": "csv", "encoding": "utf-8", "delimiter": ","},
+        "dataset": {"id": "ds", "name": "test", "metafeatures": {}},
+        "experiments": experiments,
+    }
+    return stacking.stack(payload, silent)
 
 
 def silent(message: dict[str, Any]) -> None:
@@ -139,6 +168,12 @@ def a_vector(**values: float) -> FloatArray:
     for name, value in values.items():
         vector[NAMES.index(name.replace("__", "."))] = value
     return vector
+
+
+def known_metafeatures(of: Evidence, row: int = 0) -> dict[str, float | None]:
+    """Those of a dataset in the evidence, as a request has them."""
+    values = zip(NAMES, of.metafeatures[row], strict=True)
+    return {name: None if np.isnan(value) else float(value) for name, value in values}
 
 
 def _holed(values: Any, random: np.random.Generator) -> pa.Array:
