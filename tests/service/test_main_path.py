@@ -10,7 +10,7 @@ import skops.io
 from sqlalchemy import func, select
 
 from app.client import ProblemError
-from app.store.tables import Evaluation, Experiment
+from app.store.tables import Dataset, Evaluation, Experiment
 from tests.deployments import Deployment, wait_until
 from tests.service import data
 
@@ -66,6 +66,23 @@ def test_measured_scores_become_evaluations(deployment: Deployment, tmp_path: Pa
         each["configuration"] for each in job["experiments"]
     )
     assert all(row.result["scores"]["rmse"] < 80 for row in rows)
+
+
+@pytest.mark.parametrize("deployment", ["distributed"], indirect=True)
+def test_api_and_worker_share_no_folder(deployment: Deployment, iris_file: Path, tmp_path: Path) -> None:
+    """The dataset reaches the worker, and the model the client, through the database alone."""
+    answer = deployment.client.recommend(iris_file, target="species", verify=True, k=1)
+    job = deployment.client.wait(answer["job"]["id"], timeout=120)
+    deployment.client.artifact(job["result"]["model_id"], tmp_path / "model.skops")
+    used = {
+        name: {path.name for path in (deployment.folder / name).rglob("*")} for name in ("api", "worker0")
+    }
+    with deployment.database().read() as session:
+        content_hash = session.scalars(
+            select(Dataset.content_hash).where(Dataset.id == answer["dataset_id"])
+        ).one()
+    assert content_hash in used["worker0"]
+    assert content_hash not in used["api"]
 
 
 def test_worker_killed_in_the_middle_costs_nothing(deployment: Deployment, tmp_path: Path) -> None:
