@@ -54,6 +54,7 @@ class Supervisor:
     def start(self) -> None:
         """Begin to be seen and to look for lost work; never fails, whatever the database does."""
         self._reconciler.start()
+        threading.Thread(target=self._warm_up, daemon=True).start()
         log.info(
             "worker_started",
             worker=self.id,
@@ -64,6 +65,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop claiming; running tasks are given back unharmed."""
         self._stopping.set()
+        self._warm.set()
 
     def leave(self) -> None:
         """Say goodbye once every thread has returned from `work`."""
@@ -121,6 +123,11 @@ class Supervisor:
             self._advance(job_id)
         self._ring_again()
 
+    def _warm_up(self) -> None:
+        """Nothing is claimed before children can start quickly: a lease must not run out while libraries load."""
+        isolation.warm_up(self.settings.scratch_dir / self.id)
+        self._warm.set()
+
     def _ring_again(self) -> None:
         """Ring for tasks whose message may be lost; a worker without a free slot leaves that to others."""
         if self.settings.embedded or not self._free.acquire(blocking=False):
@@ -135,9 +142,6 @@ class Supervisor:
             self.doorbell.ring(queue)
 
     def _reconcile_until_stopped(self) -> None:
-        # Nothing is claimed before children can start quickly: a lease must not run out while libraries load.
-        isolation.warm_up(self.settings.scratch_dir / self.id)
-        self._warm.set()
         while True:
             try:
                 self.reconcile()
