@@ -55,7 +55,7 @@ def embedded_worker(settings: Settings) -> Iterator[None]:
     processes: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "workers"]
+        command = [sys.executable, "-m", "workers", str(os.getpid())]
         return subprocess.Popen(command, env=settings.as_environment())  # noqa: S603  our own module
 
     def keep_alive() -> None:

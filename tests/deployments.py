@@ -83,7 +83,7 @@ class Deployment:
         if not self.embedded:
             return psutil.Process(self.workers[-1].pid)
         children = psutil.Process(self.api.pid).children()
-        return next(child for child in children if child.cmdline()[-2:] == ["-m", "workers"])
+        return next(child for child in children if child.cmdline()[-3:-1] == ["-m", "workers"])
 
     def _run(self, name: str, command: list[str]) -> subprocess.Popen:
         data_dir = self.folder / name

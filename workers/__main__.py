@@ -1,4 +1,4 @@
-"""The embedded worker: `python -m workers` polls the database, with no broker. It ends when its parent does."""
+"""The embedded worker: `python -m workers PARENT` polls the database, with no broker, and ends when that process does."""
 
 from app.config import Settings, pin_threads
 
@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
     import os
     import signal
+    import sys
     import threading
     import time
     from typing import Any
@@ -23,14 +24,14 @@ if __name__ == "__main__":
         supervisor.stop()
 
     def watch_parent(parent: int) -> None:
-        """Stop once the process that started this one is gone, so that no worker is left over."""
+        """Stop once the process that started this one is gone, were it before this line, so that no worker is left over."""
         while os.getppid() == parent:
             time.sleep(1)
         supervisor.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    threading.Thread(target=watch_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=watch_parent, args=(int(sys.argv[1]),), daemon=True).start()
     supervisor.start()
     supervisor.poll_until_stopped()
     supervisor.leave()
