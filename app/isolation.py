@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -70,9 +71,12 @@ def preload(*modules: str) -> None:
     _CONTEXT.set_forkserver_preload(["app.isolation", *modules])
 
 
-def warm_up(folder: Path) -> None:
+def warm_up() -> None:
     """Start the forkserver and wait until it has imported its modules, so that the first child does not have to."""
-    Child("app.isolation:_nothing", {}, folder, Limits(wall_seconds=120.0, memory_bytes=1 << 40)).run()
+    with tempfile.TemporaryDirectory() as folder:
+        Child(
+            "app.isolation:_nothing", {}, Path(folder), Limits(wall_seconds=120.0, memory_bytes=1 << 40)
+        ).run()
 
 
 @dataclass

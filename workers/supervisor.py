@@ -76,7 +76,6 @@ class Supervisor:
                 session.commit()
         except SQLAlchemyError as error:
             log.warning("could_not_sign_off", error=str(error))
-        shutil.rmtree(self.settings.scratch_dir / self.id, ignore_errors=True)
         log.info("worker_stopped", worker=self.id)
 
     def work(self) -> None:
@@ -125,7 +124,7 @@ class Supervisor:
 
     def _warm_up(self) -> None:
         """Nothing is claimed before children can start quickly: a lease must not run out while libraries load."""
-        isolation.warm_up(self.settings.scratch_dir / self.id)
+        isolation.warm_up()
         self._warm.set()
 
     def _ring_again(self) -> None:

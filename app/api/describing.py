@@ -40,7 +40,7 @@ class Describer:
 
     def warm_up(self) -> None:
         """Have the forkserver load its libraries before the first upload waits for them."""
-        isolation.warm_up(self._settings.scratch_dir / new_id("warming"))
+        isolation.warm_up()
 
     @contextmanager
     def describe(self, upload: BinaryIO, target: str, task_type: str | None) -> Iterator[Description]:
