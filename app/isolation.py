@@ -203,7 +203,7 @@ def _enter(function: str, payload: dict[str, Any], folder: str, pipe: Connection
     parent = os.getppid()
     os.setsid()
     _die_with_parent()
-    if os.getppid() != parent:  # the parent died before the line above took effect
+    if os.getppid() != parent or not Path(folder).exists():  # the forkserver or the caller is already gone
         os._exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
