@@ -13,6 +13,7 @@ from app.metalearning.baselines import normalised_regret
 from app.metalearning.metafeatures import NAMES, as_vector
 from app.metalearning.metrics import METRICS, Metric, headline_metric, loss_scale, metrics_of
 from app.metalearning.portfolio import configurations_of
+from app.metalearning.scaling import near_duplicate_groups
 from app.metalearning.table import FloatArray, TaskType
 
 DATA_DIR = Path(__file__).parent / "data"
@@ -147,7 +148,7 @@ def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> Evidence:
     return Evidence(
         task_type=task_type,
         datasets=tuple(names),
-        groups=tuple(row[0]["group"] for row in table),
+        groups=tuple(near_duplicate_groups(vectors, [row[0]["group"] for row in table])),
         configurations=tuple(each.id for each in configurations),
         metafeatures=vectors,
         losses={metric.name: _losses(table, metric, "") for metric in metrics_of(task_type)},

@@ -16,9 +16,9 @@ from app.metalearning.metadataset import DATA_DIR, Evidence, load_evidence
 from app.metalearning.metafeatures import NAMES, as_vector
 from app.metalearning.metalearners import MetaLearner, ProximityForest, simple_metalearners
 from app.metalearning.metalearners.forest import ForestArrays
-from app.metalearning.metalearners.nearest import QuantileScale
 from app.metalearning.metrics import Metric, requested_metric
 from app.metalearning.portfolio import Configuration, find_configuration
+from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray, TaskType
 
 FEWEST_METAFEATURES = 6

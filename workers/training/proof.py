@@ -9,8 +9,8 @@ from app.metalearning.baselines import best_of_first, single_best
 from app.metalearning.metadataset import Evidence
 from app.metalearning.metalearners import MetaLearner, ProximityForest, simple_metalearners
 from app.metalearning.metalearners.forest import ForestArrays
-from app.metalearning.metalearners.nearest import QuantileScale
 from app.metalearning.recommendation import weighted_losses
+from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
 
 KS = (1, 3, 5, 10)

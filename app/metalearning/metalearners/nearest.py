@@ -6,39 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from app.metalearning.metalearners.portfolio import greedy_order
+from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
 
 N_NEIGHBOURS = 25
-
-
-@dataclass(frozen=True)
-class QuantileScale:
-    """Maps every metafeature to its quantile among the known datasets; a missing one to the middle."""
-
-    known: FloatArray  # (datasets, metafeatures), NaN where missing
-
-    @cached_property
-    def _sorted(self) -> list[FloatArray]:
-        return [np.sort(column[~np.isnan(column)]) for column in self.known.T]
-
-    @cached_property
-    def scaled_known(self) -> FloatArray:
-        """The known datasets, scaled."""
-        return np.stack([self.scale(row) for row in self.known])
-
-    def scale(self, vector: FloatArray) -> FloatArray:
-        """One vector, scaled to 0…1; mid-ranks, so that ties do not matter."""
-        scaled = np.full(len(vector), 0.5)
-        for index, (value, column) in enumerate(zip(vector, self._sorted, strict=True)):
-            if column.size and not np.isnan(value):
-                below, upto = np.searchsorted(column, value, "left"), np.searchsorted(column, value, "right")
-                scaled[index] = (below + upto) / (2 * column.size)
-        return scaled
-
-    def distances(self, vector: FloatArray) -> FloatArray:
-        """Mean absolute difference to every known dataset, shape (datasets,)."""
-        distances: FloatArray = np.abs(self.scaled_known - self.scale(vector)).mean(axis=1)
-        return distances
 
 
 @dataclass(frozen=True)
