@@ -1,12 +1,14 @@
 """The `metaselect` command."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from httpx import TransportError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,6 +23,7 @@ from app import presenting
 from app.client import Client, ProblemError
 from app.config import Settings, pin_threads
 from app.errors import ServiceError
+from app.metalearning.table import TaskType
 from app.processes import embedded_worker, running_service
 
 cli = typer.Typer(
@@ -39,6 +42,10 @@ def main() -> None:
         sys.exit(f"{error.code}: {error.problem['detail']}\n{error.problem['advice']}")
     except ServiceError as error:
         sys.exit(f"{error.code}: {error.detail}\n{error.advice}")
+    except TransportError as error:
+        sys.exit(f"The service did not answer: {error}.")
+    except OSError as error:
+        sys.exit(f"{error.filename or ''}: {error.strerror or error}")
 
 
 @cli.command()
@@ -63,6 +70,8 @@ def serve(
             create_app(settings), host=host, port=port, log_config=None, timeout_graceful_shutdown=10
         )
     )
+    # The server re-raises the signal that stopped it; as an exit, the worker's end is waited for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with embedded_worker(settings):
         server.run()
 
@@ -89,9 +98,7 @@ def recommend(
         str | None, typer.Option(help="A running service; without it one is started and stopped.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the model, its card and its script.")] = Path("out"),
-    task_type: Annotated[
-        str | None, typer.Option(help="classification or regression; else inferred.")
-    ] = None,
+    task_type: Annotated[TaskType | None, typer.Option(help="Inferred from the target unless given.")] = None,
     metric: Annotated[str | None, typer.Option(help="What to rank by.")] = None,
     k: Annotated[int, typer.Option(min=1, max=50, help="How many candidates to verify.")] = 5,
     budget: Annotated[float, typer.Option(min=1, help="Seconds for the experiments.")] = 300.0,
@@ -100,8 +107,8 @@ def recommend(
     ),
 ) -> None:
     """Recommend for a file, verify the recommendation, and write the fitted winner to OUT."""
-    out.mkdir(parents=True, exist_ok=True)
     if example:
+        out.mkdir(parents=True, exist_ok=True)
         data, target = _write_example(out / "example.csv"), _EXAMPLE_TARGET
     if data is None or target is None:
         sys.exit(
@@ -109,6 +116,7 @@ def recommend(
         )
     if not data.is_file():
         sys.exit(f"There is no file {data}.")
+    out.mkdir(parents=True, exist_ok=True)
     with running_service(url, data_dir) as address, Client(address) as client:
         recommendation = client.recommend(
             data,
@@ -136,9 +144,7 @@ def recommend(
 def describe(
     data: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file, gzipped or not.")],
     target: Annotated[str, typer.Option(help="Name of the column to predict.")],
-    task_type: Annotated[
-        str | None, typer.Option(help="classification or regression; else inferred.")
-    ] = None,
+    task_type: Annotated[TaskType | None, typer.Option(help="Inferred from the target unless given.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the body that POST /recommend takes.")
     ] = False,

@@ -101,6 +101,12 @@ class UnknownMetafeatureError(InvalidRequestError):
     code, title = "unknown_metafeature", "Unknown metafeature"
 
 
+class MetafeatureOutOfRangeError(InvalidRequestError):
+    """A metafeature has a value that no dataset can have."""
+
+    code, title = "metafeature_out_of_range", "Metafeature out of range"
+
+
 class UnknownConfigurationError(InvalidRequestError):
     """A configuration that the portfolio does not hold."""
 

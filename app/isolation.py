@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -108,13 +109,15 @@ class Child:
 
     def wait(self, seconds: float = _POLL_SECONDS) -> Outcome | None:
         """Watch the child for at most this long; its outcome once it has ended or broken a limit."""
+        broken = self._broken_limit()
+        if broken:
+            return self._killed(broken)
         ready = multiprocessing.connection.wait([self._pipe, self._process.sentinel], seconds)
         if self._pipe in ready:
             return self._read_message()
         if self._process.sentinel in ready:
             return self._read_message() if self._pipe.poll() else self._ended(Ending.CRASH)
-        broken = self._broken_limit()
-        return self._killed(broken) if broken else None
+        return None
 
     def run(self) -> Outcome:
         """Start the child and wait until it has ended."""
@@ -132,7 +135,7 @@ class Child:
     def _read_message(self) -> Outcome | None:
         try:
             message = json.loads(self._pipe.recv_bytes())
-        except EOFError:
+        except (EOFError, OSError, ValueError):  # the child died, before or in the middle of a message
             self._process.join(_KILL_AFTER_SECONDS)
             return self._killed(Ending.CRASH)
         kind = message.pop("kind")
@@ -202,6 +205,7 @@ def _enter(function: str, payload: dict[str, Any], folder: str, pipe: Connection
     """The child's first function: become a limited group leader, compute, answer, end."""
     parent = os.getppid()
     os.setsid()
+    _leave_forkserver_alone()
     _die_with_parent()
     if os.getppid() != parent or not Path(folder).exists():  # the forkserver or the caller is already gone
         os._exit(1)
@@ -220,20 +224,24 @@ def _enter(function: str, payload: dict[str, Any], folder: str, pipe: Connection
         value = getattr(importlib.import_module(module), name)(
             payload, lambda message: send({"kind": "progress", **message})
         )
-        answer = {"kind": "value", "value": value}
+        send({"kind": "value", "value": value})
     except ServiceError as error:
-        answer = {"kind": "error", "error": error.as_dict()}
+        send({"kind": "error", "error": error.as_dict()})
     except MemoryError:
         os._exit(137)
     except Exception as error:  # noqa: BLE001  whatever a library raises is reported, not lost
         sys.excepthook(type(error), error, error.__traceback__)
         text = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
-        answer = {
-            "kind": "error",
-            "error": {"code": "internal_error", "detail": text, "advice": "", "evidence": {}},
-        }
-    sys.stderr.flush()
-    send(answer)
+        error_facts = {"code": "internal_error", "detail": text, "advice": "", "evidence": {}}
+        send({"kind": "error", "error": error_facts})
+
+
+def _leave_forkserver_alone() -> None:
+    """Close the pipe by which the forkserver learns that the supervisor died: while a child held it, both lived on."""
+    alive = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)  # noqa: SLF001  there is no public way
+    if alive is not None:
+        os.close(alive)
+        forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _die_with_parent() -> None:

@@ -68,7 +68,7 @@ def stack_sentence(result: dict[str, Any]) -> str:
     """Whether stacking helped, in words."""
     comparison = result["stack_comparison"]
     if comparison is None:
-        return "With one configuration there is nothing to stack."
+        return str(result["no_stack_because"])
     verdict = {
         "stack_better": "the stack is better",
         "single_better": "the single configuration is better",

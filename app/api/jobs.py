@@ -27,10 +27,10 @@ class JobRequest(RequestModel):
     """What to verify: a dataset's best candidates, or the configurations that are named."""
 
     kind: Literal["verification"] = "verification"
-    dataset_id: str
+    dataset_id: str = Field(max_length=100)
     configurations: list[str] | None = Field(default=None, min_length=1, max_length=50)
     k: int = Field(default=5, ge=1, le=50, description="How many candidates, where none are named.")
-    metric: str | None = None
+    metric: str | None = Field(default=None, max_length=100)
     time_budget_seconds: float = Field(
         default=DEFAULT_BUDGET_SECONDS,
         ge=1,

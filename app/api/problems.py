@@ -6,6 +6,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from app.api.schemas import Problem
@@ -23,6 +24,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(DataError, _data_error)
     app.add_exception_handler(Exception, _unexpected_error)
 
 
@@ -92,6 +94,15 @@ def _http_error(request: Request, error: Exception) -> Response:
         error.status_code,
         dict(error.headers or {}),
         media_type=MEDIA_TYPE,
+    )
+
+
+def _data_error(request: Request, _: Exception) -> Response:
+    return problem_response(
+        request,
+        InvalidRequestError(
+            "A value cannot be stored, most likely the character NUL.", "Remove that character."
+        ),
     )
 
 

@@ -27,9 +27,11 @@ class Wishes(RequestModel):
     """What may be asked for, whichever way the dataset is given."""
 
     metric: str | None = Field(
-        default=None, description="ROC AUC, log-loss or RMSE by task type unless given."
+        default=None, max_length=100, description="ROC AUC, log-loss or RMSE by task type unless given."
     )
-    strategy: str | None = Field(default=None, description="A way of ranking; the proven best unless given.")
+    strategy: str | None = Field(
+        default=None, max_length=100, description="A way of ranking; the proven best unless given."
+    )
     k: int = Field(default=5, ge=1, le=50, description="How many candidates.")
     verify: bool = Field(default=False, description="Also measure them: 202 and a job to watch.")
     time_budget_seconds: float = Field(
@@ -40,7 +42,7 @@ class Wishes(RequestModel):
 class RecommendRequest(Wishes):
     """A dataset known by id, or only its metafeatures."""
 
-    dataset_id: str | None = None
+    dataset_id: str | None = Field(default=None, max_length=100)
     metafeatures: dict[str, float | None] | None = Field(
         default=None, description="By name, as `metaselect describe` prints them; any part of them will do."
     )

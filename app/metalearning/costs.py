@@ -9,6 +9,7 @@ from app.metalearning.metafeatures import NAMES
 from app.metalearning.table import FloatArray
 
 _RIDGE = 1e-2
+_LARGEST_EXPONENT = 60.0  # beyond it a cost is beyond anybody's means, and stays a finite number
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class PowerLaw:
 
     def predict(self, rows: float, columns: float, classes: float) -> FloatArray:
         """Expected (median) cost of every configuration, shape (configurations,)."""
-        return np.asarray(np.exp(self.coefficients @ _terms(rows, columns, classes)))
+        exponents = self.coefficients @ _terms(rows, columns, classes)
+        return np.asarray(np.exp(np.minimum(exponents, _LARGEST_EXPONENT)))
 
 
 @dataclass(frozen=True)

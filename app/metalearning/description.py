@@ -35,6 +35,8 @@ def describe(
             "format": raw.format,
             "encoding": raw.encoding,
             "delimiter": raw.delimiter,
+            "decimal": raw.decimal,
+            "column_names": raw.frame.column_names,
             "renamed_columns": list(raw.renamed_columns),
         },
         "findings": [asdict(finding) for finding in findings],

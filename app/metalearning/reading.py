@@ -18,6 +18,7 @@ from app.errors import (
 )
 
 MISSING_MARKERS = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None")
+_MOST_GZIP_MEMBERS = 1_000
 DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -38,6 +39,7 @@ class RawTable:
     format: str
     encoding: str | None
     delimiter: str | None
+    decimal: str
     renamed_columns: tuple[str, ...]
 
 
@@ -61,7 +63,7 @@ def read_file(path: Path, limits: ReadingLimits | None = None) -> RawTable:
 
 def _gunzip(content: bytes, most_bytes: int) -> bytes:
     """Decompress at most `most_bytes`, so that a small file cannot fill the memory."""
-    decoded, rest = bytearray(), content
+    decoded, rest, members = bytearray(), content, 0
     try:
         while rest:  # a gzip file may hold several members one after another
             member = zlib.decompressobj(wbits=31)
@@ -74,7 +76,9 @@ def _gunzip(content: bytes, most_bytes: int) -> bytes:
                 raise UnreadableFileError(
                     "The gzip file ends too early.", "Compress and send the file again."
                 )
-            rest = member.unused_data
+            rest, members = member.unused_data.lstrip(b"\x00"), members + 1
+            if members > _MOST_GZIP_MEMBERS:
+                raise UnreadableFileError("The gzip file has too many members.", "Compress it as one.")
     except zlib.error as error:
         raise UnreadableFileError(
             f"The gzip file is damaged: {error}.", "Compress and send the file again."
@@ -93,12 +97,13 @@ def _read_parquet(content: bytes, limits: ReadingLimits) -> RawTable:
             _check_size(size, limits)
             batches.append(batch)
         frame = pa.Table.from_batches(batches, schema=file.schema_arrow)
+        frame.validate(full=True)  # strings that are no UTF-8, among others
     except (pa.ArrowException, OSError) as error:
         raise UnreadableFileError(
             f"The Parquet file is damaged: {_first_line(error)}.", "Write the file again and send it."
         ) from error
     frame, renamed = _with_distinct_names(frame)
-    return RawTable(frame, "parquet", None, None, renamed)
+    return RawTable(frame, "parquet", None, None, ".", renamed)
 
 
 def _read_csv(content: bytes, limits: ReadingLimits) -> RawTable:
@@ -107,22 +112,37 @@ def _read_csv(content: bytes, limits: ReadingLimits) -> RawTable:
     delimiter = _sniff_delimiter(text)
     n_columns = text.split("\n", 1)[0].count(delimiter) + 1
     _check_shape(0, n_columns, limits)
-    encoded = text.encode()
+    frame, decimal = _parse_csv(text.encode(), delimiter, "."), "."
+    if delimiter == ";":
+        # Where semicolons part the cells, decimals are often written with a comma: what reads more numbers is right.
+        with_commas = _parse_csv(text.encode(), delimiter, ",")
+        if _count_floats(with_commas) > _count_floats(frame):
+            frame, decimal = with_commas, ","
+    _check_shape(frame.num_rows, frame.num_columns, limits)
+    frame, renamed = _with_distinct_names(frame)
+    return RawTable(frame, "csv", encoding, delimiter, decimal, renamed)
+
+
+def _parse_csv(encoded: bytes, delimiter: str, decimal: str) -> pa.Table:
     try:
-        frame = pa.csv.read_csv(
+        return pa.csv.read_csv(
             pa.BufferReader(encoded),
             # One block: column types are then inferred from the whole file, not from its first megabyte.
             read_options=pa.csv.ReadOptions(use_threads=False, block_size=len(encoded) + 1),
             parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
-                null_values=list(MISSING_MARKERS), strings_can_be_null=True, quoted_strings_can_be_null=True
+                null_values=list(MISSING_MARKERS),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+                decimal_point=decimal,
             ),
         )
     except pa.ArrowInvalid as error:
         raise _as_reading_error(error) from error
-    _check_shape(frame.num_rows, frame.num_columns, limits)
-    frame, renamed = _with_distinct_names(frame)
-    return RawTable(frame, "csv", encoding, delimiter, renamed)
+
+
+def _count_floats(frame: pa.Table) -> int:
+    return sum(pa.types.is_floating(kind) for kind in frame.schema.types)
 
 
 def _as_reading_error(error: pa.ArrowInvalid) -> Exception:
@@ -173,6 +193,8 @@ def _with_distinct_names(frame: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
     taken: set[str] = set()
     names, renamed = [], []
     for index, original in enumerate(frame.column_names, start=1):
+        if "\x00" in original:
+            raise UnreadableEncodingError("A column's name holds the character NUL.", "Rename the column.")
         base = original.strip() or f"column_{index}"
         name, copy = base, 2
         while name in taken:

@@ -108,6 +108,13 @@ def load_knowledge(folder: Path = DATA_DIR) -> dict[TaskType, Knowledge]:
         evidence = load_evidence(task_type, folder)
         learners = simple_metalearners(evidence)
         forest = ForestArrays.load(folder / f"forest-{task_type}-regret.npz")
+        if (
+            len(forest.leaves) != len(evidence.datasets)
+            or tuple(report[task_type]["configurations"]) != evidence.configurations
+        ):
+            raise RuntimeError(
+                f"The meta-learners in {folder} were fitted on other evidence: metaselect metadataset fit"
+            )
         learners["forest"] = ProximityForest(forest, evidence.regret)
         knowledge[task_type] = Knowledge(
             evidence=evidence,

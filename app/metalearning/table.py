@@ -20,6 +20,7 @@ from app.errors import (
     TargetUnusableError,
     TooFewRowsError,
     TooManyClassesError,
+    UnreadableEncodingError,
     UnsupportedColumnError,
 )
 
@@ -28,6 +29,8 @@ MOST_CLASSES = 200
 # An integer target with at most this many values is taken for classes unless the client says otherwise.
 MOST_INTEGER_CLASSES = 20
 MISSING_CODE = -1
+# Beyond this magnitude squares and sums overflow; features get it as missing, targets are refused.
+LARGEST_NUMBER = 1e100
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -41,16 +44,17 @@ class TaskType(StrEnum):
 
 
 class ColumnType(StrEnum):
-    """How a column enters a pipeline: booleans and dates as numbers, text as categories."""
+    """How a column enters a pipeline: booleans, dates, times of day and durations as numbers, text as categories."""
 
     NUMERIC = "numeric"
     BOOLEAN = "boolean"
     DATE = "date"
+    TIME = "time"
     CATEGORICAL = "categorical"
     TEXT = "text"
 
 
-NUMBER_LIKE = (ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.DATE)
+NUMBER_LIKE = (ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.DATE, ColumnType.TIME)
 
 
 class Severity(StrEnum):
@@ -144,13 +148,14 @@ def type_table(
     Raises: subclasses of UnusableDatasetError, each with what to do.
     """
     findings: list[Finding] = []
+    target = target.strip()
     if target not in raw.column_names:
         near = difflib.get_close_matches(target, raw.column_names, n=3)
         shown = ", ".join(near or raw.column_names[:10])
         raise TargetNotFoundError(
             f"There is no column {target!r}.", f"Name one of the file's columns: {shown}."
         )
-    raw = _without_missing_targets(raw, target, findings)
+    raw = _without_missing_targets(_with_plain_strings(raw), target, findings)
     if raw.num_rows < MINIMUM_ROWS:
         raise TooFewRowsError(
             f"{raw.num_rows} rows with a target are too few to cross-validate.",
@@ -190,6 +195,13 @@ def read_table(path: Path) -> Table:
     return Table(frame, columns, description["target"], TaskType(description["task_type"]))
 
 
+def _with_plain_strings(frame: pa.Table) -> pa.Table:
+    """String views, which few functions take, as strings."""
+    views = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    types = [views.get(kind, kind) for kind in frame.schema.types]
+    return frame.cast(pa.schema(list(zip(frame.column_names, types, strict=True))))
+
+
 def _without_missing_targets(raw: pa.Table, target: str, findings: list[Finding]) -> pa.Table:
     column = raw[target]
     missing = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
@@ -220,6 +232,11 @@ def _typed_target(
         raise SingleClassTargetError(
             f"The target {name!r} has one value only.", "Name a column that varies, or send more rows."
         )
+    if pa.types.is_floating(column.type) and not _has_finite_spread(column):
+        raise TargetUnusableError(
+            f"The target {name!r} holds infinite values, or too large ones.",
+            "Remove these rows, or cap the values.",
+        )
     task_type = task_type or _inferred_task_type(column, n_distinct)
     if task_type is TaskType.REGRESSION:
         if not _is_number(column.type):
@@ -227,18 +244,19 @@ def _typed_target(
                 f"The target {name!r} holds {column.type} values, regression needs numbers.",
                 "Ask for classification, or name a numeric column.",
             )
-        numbers = pc.cast(column, pa.float64(), safe=False)
-        if not pc.all(pc.is_finite(numbers)).as_py():
-            raise TargetUnusableError(
-                f"The target {name!r} holds infinite values.", "Remove these rows, or cap the values."
-            )
-        return numbers.combine_chunks(), task_type
+        return pc.cast(column, pa.float64(), safe=False).combine_chunks(), task_type
     if n_distinct > min(MOST_CLASSES, len(column) // 2):
         raise TooManyClassesError(
             f"The target {name!r} has {n_distinct} classes in {len(column)} rows.",
             "Ask for regression if it is a quantity, or merge classes.",
         )
     return _labels(column), task_type
+
+
+def _has_finite_spread(column: pa.ChunkedArray) -> bool:
+    """Whether sums of squares of the values stay numbers."""
+    numbers = pc.cast(column, pa.float64())
+    return bool(pc.all(pc.less(pc.abs(numbers), LARGEST_NUMBER)).as_py())
 
 
 def _inferred_task_type(column: pa.ChunkedArray, n_distinct: int) -> TaskType:
@@ -268,9 +286,11 @@ def _typed_feature(
     if pa.types.is_boolean(column.type):
         return ColumnType.BOOLEAN, pc.cast(pc.cast(column, pa.int8()), pa.float64()).combine_chunks()
     if pa.types.is_temporal(column.type):
-        return ColumnType.DATE, _as_days(column)
+        has_date = pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)
+        return ColumnType.DATE if has_date else ColumnType.TIME, _as_days(column)
     if _is_number(column.type):
-        return ColumnType.NUMERIC, _finite(pc.cast(column, pa.float64(), safe=False), name, findings)
+        numbers = _finite(pc.cast(column, pa.float64(), safe=False), name, findings)
+        return None if numbers.null_count == len(numbers) else (ColumnType.NUMERIC, numbers)
     if not _is_label(column.type):
         raise UnsupportedColumnError(
             f"The column {name!r} holds {column.type} values.", "Flatten nested columns and drop binary ones."
@@ -292,19 +312,20 @@ def _typed_feature(
 
 
 def _finite(numbers: pa.ChunkedArray, name: str, findings: list[Finding]) -> pa.Array:
-    """Numbers with NaN and infinite values as missing."""
-    infinite = pc.sum(pc.is_inf(numbers)).as_py() or 0
+    """Numbers with NaN, infinite and absurdly large values as missing."""
+    usable = pc.less(pc.abs(numbers), LARGEST_NUMBER)  # false for NaN
+    infinite = pc.sum(pc.and_(pc.invert(usable), pc.invert(pc.is_nan(numbers)))).as_py() or 0
     if infinite:
         findings.append(
             Finding(
                 "infinite_values",
                 Severity.WARNING,
                 name,
-                f"{infinite} infinite values were taken as missing.",
+                f"{infinite} infinite or absurdly large values were taken as missing.",
                 "Replace them by numbers.",
             )
         )
-    return pc.if_else(pc.is_finite(numbers), numbers, None).combine_chunks()
+    return pc.if_else(usable, numbers, None).combine_chunks()
 
 
 def _as_days(column: pa.ChunkedArray) -> pa.Array:
@@ -323,9 +344,17 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _labels(column: pa.ChunkedArray) -> pa.Array:
     """Values as strings; whole numbers without a decimal point, so that 1 and 1.0 are one class."""
-    if pa.types.is_floating(column.type) and pc.all(pc.equal(pc.floor(column), column)).as_py():
-        column = pc.cast(column, pa.int64(), safe=False)
-    return pc.cast(column, pa.string()).combine_chunks()
+    if pa.types.is_floating(column.type):
+        column = pc.cast(column, pa.float64())
+        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), float(2**53)))
+        if pc.all(whole).as_py():
+            column = pc.cast(column, pa.int64(), safe=False)
+    labels = pc.cast(column, pa.string()).combine_chunks()
+    if pc.any(pc.match_substring(labels, "\x00")).as_py():
+        raise UnreadableEncodingError(
+            "A value holds the character NUL.", "Remove it and send the file again."
+        )
+    return labels
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[IntArray, npt.NDArray[np.str_]]:

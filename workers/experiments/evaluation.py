@@ -137,6 +137,12 @@ def _fit(
     n_classes: int,
 ) -> _Fit:
     labels = np.unique(target[training]).astype(np.int64)
+    if (
+        n_classes and len(labels) == 1
+    ):  # nothing to learn: every learner would predict the one class that it saw
+        certain = np.zeros((len(test), n_classes))
+        certain[:, labels[0]] = 1.0
+        return _Fit(certain, 0.0, 0.0, 0.0)
     # Boosting libraries want codes without gaps, and a rare class can be absent from a training set.
     known = np.searchsorted(labels, target[training]) if n_classes else target[training]
     model = pipelines.build(configuration.pipeline)
@@ -144,7 +150,9 @@ def _fit(
         _, cpu, wall = _timed(lambda: model.fit(data.iloc[training], known))
         predict = model.predict_proba if n_classes else model.predict
         raw, predict_cpu, _ = _timed(lambda: predict(data.iloc[test]))
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # each library has exceptions of its own; here they all mean: not this data
         text = f"{configuration.id} could not learn from this dataset: {error}"[:500]
         raise NotMeasurableError(text, "Choose another configuration.") from error
     if not np.isfinite(raw).all():

@@ -6,7 +6,7 @@ from app.metalearning import protocol
 from app.metalearning.metrics import Metric
 from app.metalearning.portfolio.expressions import Call, imports, source
 from app.metalearning.reading import MISSING_MARKERS
-from app.metalearning.table import ColumnType, Table, TaskType
+from app.metalearning.table import LARGEST_NUMBER, ColumnType, Table, TaskType
 from workers.experiments.scoring import SMALLEST_PROBABILITY
 
 # The metrics as expressions of `truth` and `predictions`, equal to workers.experiments.scoring.
@@ -26,6 +26,12 @@ _METRICS = {
     "r2": "r2_score(truth, predictions)",
     "spearman": "pandas.Series(predictions).corr(pandas.Series(truth), method='spearman')",
 }
+_KINDS = {
+    ColumnType.NUMERIC: "numbers",
+    ColumnType.BOOLEAN: "booleans",
+    ColumnType.DATE: "dates",
+    ColumnType.TIME: "times",
+}
 _SCORERS = ("balanced_accuracy_score", "f1_score", "roc_auc_score", "r2_score")
 
 _TEMPLATE = '''"""Repeats the cross-validation of the recommended model and refits it on all rows.
@@ -39,26 +45,38 @@ import sys
 
 import numpy
 import pandas
+import pyarrow.parquet
 {imports}
 
 TARGET = {target}
+COLUMNS = {columns}
 NUMBERS = {numbers}
+BOOLEANS = {booleans}
 DATES = {dates}
+TIMES = {times}
 CATEGORIES = {categories}
 
 
 def read(path):
-    """The rows with a target: numbers as floats, dates as days since 1970, categories as strings."""
+    """The rows with a target: numbers as floats, dates and times as days, categories as strings."""
     {read}
-    frame.columns = [str(name).strip() for name in frame.columns]
+    frame.columns = COLUMNS
     frame = frame[frame[TARGET].notna()].reset_index(drop=True)
     data = {{}}
     for name in {order}:
         column = frame[name]
         if name in NUMBERS:
-            data[name] = column.astype("float64").replace([numpy.inf, -numpy.inf], numpy.nan)
+            numbers = column.astype("float64")
+            data[name] = numbers.where(numbers.abs() < {largest})
+        elif name in BOOLEANS:
+            text = column.astype("str").str.lower()
+            data[name] = text.map({{"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}})
         elif name in DATES:
-            data[name] = (pandas.to_datetime(column) - pandas.Timestamp(0)) / pandas.Timedelta(days=1)
+            start = pandas.Timestamp("1970-01-01", tz="UTC").as_unit("us")
+            dates = pandas.to_datetime(column, utc=True).astype("datetime64[us, UTC]")
+            data[name] = (dates - start) / pandas.Timedelta(days=1)
+        elif name in TIMES:
+            data[name] = pandas.to_timedelta(column.astype("str").where(column.notna())) / pandas.Timedelta(days=1)
         else:
             data[name] = as_label(column)
     return pandas.DataFrame(data), {target_values}
@@ -67,7 +85,7 @@ def read(path):
 def as_label(column):
     """Values as strings, whole numbers without a decimal point, missing ones left missing."""
     if pandas.api.types.is_bool_dtype(column):
-        return column.map({{True: "true", False: "false"}})
+        return column.astype("boolean").map({{True: "true", False: "false"}})
     if pandas.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     return column.astype("str").where(column.notna(), numpy.nan).astype("str")
@@ -100,7 +118,7 @@ def make_model():
 
 data, target = read(sys.argv[1])
 rows = sample_rows(target, {most_rows})
-truth = target[rows]
+truth = {truth}
 # Every fold's model sees the other folds only; preprocessing is part of the pipeline.
 predictions = cross_val_predict(
     make_model(), data.iloc[rows], truth, cv=PredefinedSplit(assign_folds(truth)), method="{method}"
@@ -123,10 +141,15 @@ def render_script(
         score: what it was in the verification.
         reading: how the uploaded file was read (format, encoding, delimiter).
     """
-    by_type: dict[str, list[str]] = {"numbers": [], "dates": [], "categories": []}
+    by_type: dict[str, list[str]] = {
+        "numbers": [],
+        "booleans": [],
+        "dates": [],
+        "times": [],
+        "categories": [],
+    }
     for column in table.columns:
-        kind = {ColumnType.NUMERIC: "numbers", ColumnType.BOOLEAN: "numbers", ColumnType.DATE: "dates"}
-        by_type[kind.get(column.type, "categories")].append(column.name)
+        by_type[_KINDS.get(column.type, "categories")].append(column.name)
     classification = table.task_type is TaskType.CLASSIFICATION
     metric_source = _METRICS[metric.name]
     scorers = [name for name in _SCORERS if name in metric_source]
@@ -136,7 +159,7 @@ def render_script(
         *(["from sklearn.metrics import " + ", ".join(scorers)] if scorers else []),
     }
     return _TEMPLATE.format(
-        needs=", ".join(sorted({line.split()[1].split(".")[0] for line in lines} | {"pandas"})),
+        needs=", ".join(sorted({line.split()[1].split(".")[0] for line in lines} | {"pandas", "pyarrow"})),
         metric=metric.name,
         score=score,
         remark=""
@@ -144,9 +167,9 @@ def render_script(
         else " or close to it: the stack is nested here",
         imports="\n".join(sorted(lines)),
         target=source(table.target),
-        numbers=source(by_type["numbers"], 0),
-        dates=source(by_type["dates"], 0),
-        categories=source(by_type["categories"], 0),
+        columns=source(reading["column_names"]),
+        **{kind: source(names) for kind, names in by_type.items()},
+        largest=LARGEST_NUMBER,
         order=source([column.name for column in table.columns], 4),
         read=_reading_source(reading),
         target_values=(
@@ -154,6 +177,8 @@ def render_script(
             if classification
             else 'frame[TARGET].to_numpy(dtype="float64")'
         ),
+        # Classes that the sample lacks do not count.
+        truth="numpy.unique(target[rows], return_inverse=True)[1]" if classification else "target[rows]",
         seed=protocol.SEED,
         many=protocol.MANY_ROWS,
         most_rows=protocol.MOST_ROWS,
@@ -165,11 +190,12 @@ def render_script(
 
 def _reading_source(reading: dict[str, Any]) -> str:
     if reading["format"] == "parquet":
-        return "frame = pandas.read_parquet(path)"
+        return "frame = pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)"
     arguments = [
         f"sep={source(reading['delimiter'])}",
         f"encoding={source('utf-8-sig' if reading['encoding'] == 'utf-8' else reading['encoding'])}",
-        f"na_values={source(list(MISSING_MARKERS))}",
-        "keep_default_na=False",
+        f"decimal={source(reading['decimal'])}",
+        "header=0, names=COLUMNS, index_col=False",
+        f"na_values={source(list(MISSING_MARKERS))}, keep_default_na=False",
     ]
     return f"frame = pandas.read_csv(path, {', '.join(arguments)})"

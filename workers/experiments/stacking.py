@@ -17,6 +17,7 @@ from app.metalearning.portfolio.expressions import Call, call
 from app.metalearning.table import FloatArray, IntArray, Table, TaskType, read_table
 from workers.experiments import pipelines, scoring
 from workers.experiments.card import make_card
+from workers.experiments.evaluation import NotMeasurableError
 from workers.experiments.script import render_script
 
 ARTIFACT_FILE = "model.skops"
@@ -76,21 +77,24 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     halves = protocol.assign_halves(target)
     measured = [_load(experiment) for experiment in experiments]
     report({"kind": "progress", "phase": "stacking", "done": 0, "total": 2})
-    comparison = None
+    comparison, no_stack_because = None, "With one configuration there is nothing to stack."
     if len(measured) > 1:
-        stacked = _stack_out_of_fold(table.task_type, measured, target, folds, halves)
-        comparison = compare(metric, table.task_type, measured, stacked, target, halves)
-        measured.append(stacked)
+        try:
+            stacked = _stack_out_of_fold(table.task_type, measured, target, folds, halves)
+            comparison = compare(metric, table.task_type, measured, stacked, target, halves)
+            measured.append(stacked)
+        except ValueError as error:
+            no_stack_because = f"The stack could not be fitted: {error}"[:300]
+        except KeyError as undefined:
+            no_stack_because = (
+                f"On half of the rows {undefined} is not defined, so there is no fair comparison."
+            )
     leaderboard = sorted(measured, key=lambda each: metric.loss(each.scores[metric.name]).item())
-    winner = next(each for each in leaderboard if each.name != STACK)
-    stack_wins = comparison is not None and comparison.verdict == "stack_better"
-    names = [each.name for each in measured if each.name != STACK] if stack_wins else [winner.name]
-    winner = measured[-1] if stack_wins else winner
     report({"kind": "progress", "phase": "refitting", "done": 1, "total": 2})
-    expression = winning_expression(table.task_type, names, stacked=stack_wins)
-    folder = Path(payload["folder"])
-    untrusted = _refit(expression, table, folder / ARTIFACT_FILE)
-    (folder / SCRIPT_FILE).write_text(
+    stack_wins = comparison is not None and comparison.verdict == "stack_better"
+    ranked = [each for each in leaderboard if (each.name == STACK) == stack_wins]
+    winner, names, expression, untrusted = _refit_first(ranked, leaderboard, table, Path(payload["folder"]))
+    (Path(payload["folder"]) / SCRIPT_FILE).write_text(
         render_script(expression, table, metric, winner.scores[metric.name], payload["reading"])
     )
     result = {
@@ -111,6 +115,8 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
             "rows": int(np.sum(halves == 1)),
         },
     }
+    if comparison is None:
+        result["no_stack_because"] = no_stack_because
     card = make_card(table, payload["dataset"], winner.name, names, result, untrusted)
     return {"result": result, "card": card}
 
@@ -195,6 +201,23 @@ def _meta_features(predictions: FloatArray) -> FloatArray:
     if predictions.ndim == 2 and predictions.shape[1] == 2:
         return predictions[:, 1:]
     return predictions
+
+
+def _refit_first(
+    ranked: list[Measured], leaderboard: list[Measured], table: Table, folder: Path
+) -> tuple[Measured, list[str], Call, list[str]]:
+    """Refit the best of `ranked`; a stack that all rows together break gives way to the best single configuration."""
+    singles = [each for each in leaderboard if each.name != STACK]
+    for winner in (ranked[0], singles[0]):
+        names = [each.name for each in singles] if winner.name == STACK else [winner.name]
+        expression = winning_expression(table.task_type, names, stacked=winner.name == STACK)
+        try:
+            return winner, names, expression, _refit(expression, table, folder / ARTIFACT_FILE)
+        except ValueError as error:
+            reason = error
+    raise NotMeasurableError(
+        f"{winner.name} could not be refitted on all rows: {reason}"[:500], "Choose other configurations."
+    ) from reason
 
 
 def _refit(expression: Call, table: Table, path: Path) -> list[str]:

@@ -38,7 +38,8 @@ def source(value: Any, indent: int = 0) -> str:
     if isinstance(value, list):
         return _bracketed("[", [source(item, indent + 4) for item in value], "]", indent)
     if isinstance(value, tuple):
-        return _bracketed("(", [source(item, indent + 4) for item in value], ")", indent)
+        parts = [source(item, indent + 4) for item in value]
+        return f"({parts[0]},)" if len(parts) == 1 else _bracketed("(", parts, ")", indent)
     return _literal(value)
 
 
@@ -53,7 +54,7 @@ def imports(expression: Call) -> list[str]:
 
 def _literal(value: Any) -> str:
     if isinstance(value, str):
-        return json.dumps(value)  # double quotes, as formatters write them
+        return json.dumps(value, ensure_ascii=False)  # double quotes, as formatters write them
     if isinstance(value, float) and not math.isfinite(value):
         return f'float("{value}")'
     return repr(value)
