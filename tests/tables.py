@@ -20,7 +20,7 @@ CLASS, NUMBER = "class", "number"
 
 # The same examples on every run: a test that fails once fails again.
 quick = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
@@ -117,11 +117,17 @@ def combine(
         "table": str(folder / "table.parquet"),
         "folder": str(folder),
         "metric": metric,
-        "reading": reading or {"format": "csv", "encoding": "utf-8", "delimiter": ","},
+        "reading": reading or plain_reading(table),
         "dataset": {"id": "ds", "name": "test", "metafeatures": {}},
         "experiments": experiments,
     }
     return stacking.stack(payload, silent)
+
+
+def plain_reading(table: Table) -> dict[str, Any]:
+    """How a CSV file with the table's columns was read."""
+    names = table.frame.column_names
+    return {"format": "csv", "encoding": "utf-8", "delimiter": ",", "decimal": ".", "column_names": names}
 
 
 def silent(message: dict[str, Any]) -> None:

@@ -22,7 +22,10 @@ from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray, TaskType
 
 FEWEST_METAFEATURES = 6
+# A model three times as bad as knowing nothing is useless; how useless must not move a mean.
+LARGEST_LOSS = 3.0
 _N_REASONS = 3
+_LEAST_SCORES = {"r2": -np.inf, "spearman": -1.0}  # other metrics whose larger values are better begin at 0
 _MOST_BEYOND = 4.0  # a size this many times larger than any known one is outside experience
 
 
@@ -248,7 +251,7 @@ def _expected_performances(
     ends = np.stack([mean, np.maximum(mean - reach, 0.0), mean + reach])
     scores = metric.score(ends, scale)
     if metric.larger_is_better:
-        scores = np.maximum(scores, -1.0 if question.task_type is TaskType.REGRESSION else 0.0)
+        scores = np.maximum(scores, _LEAST_SCORES.get(metric.name, 0.0))
     return [
         ExpectedPerformance(
             float(scores[0, index]),
@@ -265,7 +268,7 @@ def weighted_losses(losses: FloatArray, weights: FloatArray) -> tuple[FloatArray
     known = ~np.isnan(losses)
     share = weights[:, None] * known
     share = share / np.maximum(share.sum(axis=0), 1e-12)
-    filled = np.nan_to_num(losses)
+    filled = np.minimum(np.nan_to_num(losses), LARGEST_LOSS)
     mean = (share * filled).sum(axis=0)
     spread = np.sqrt((share * (filled - mean) ** 2).sum(axis=0))
     return mean, np.maximum(spread, 0.01)

@@ -93,7 +93,9 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     report({"kind": "progress", "phase": "refitting", "done": 1, "total": 2})
     stack_wins = comparison is not None and comparison.verdict == "stack_better"
     ranked = [each for each in leaderboard if (each.name == STACK) == stack_wins]
-    winner, names, expression, untrusted = _refit_first(ranked, leaderboard, table, Path(payload["folder"]))
+    winner, names, expression, untrusted = _refit_first(
+        ranked[0], measured, leaderboard, table, Path(payload["folder"])
+    )
     (Path(payload["folder"]) / SCRIPT_FILE).write_text(
         render_script(expression, table, metric, winner.scores[metric.name], payload["reading"])
     )
@@ -204,12 +206,14 @@ def _meta_features(predictions: FloatArray) -> FloatArray:
 
 
 def _refit_first(
-    ranked: list[Measured], leaderboard: list[Measured], table: Table, folder: Path
+    best: Measured, measured: list[Measured], leaderboard: list[Measured], table: Table, folder: Path
 ) -> tuple[Measured, list[str], Call, list[str]]:
-    """Refit the best of `ranked`; a stack that all rows together break gives way to the best single configuration."""
-    singles = [each for each in leaderboard if each.name != STACK]
-    for winner in (ranked[0], singles[0]):
-        names = [each.name for each in singles] if winner.name == STACK else [winner.name]
+    """Refit the best; a stack that cannot be fitted on all rows gives way to the best single configuration."""
+    best_single = next(each for each in leaderboard if each.name != STACK)
+    for winner in (best, best_single):
+        names = (
+            [each.name for each in measured if each.name != STACK] if winner.name == STACK else [winner.name]
+        )
         expression = winning_expression(table.task_type, names, stacked=winner.name == STACK)
         try:
             return winner, names, expression, _refit(expression, table, folder / ARTIFACT_FILE)

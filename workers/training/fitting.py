@@ -14,6 +14,7 @@ from app.metalearning.metadataset import Evidence, load_evidence
 from app.metalearning.metafeatures import extract
 from app.metalearning.metalearners.forest import ForestArrays
 from app.metalearning.portfolio import CONFIGURATIONS
+from app.metalearning.recommendation import LARGEST_LOSS
 from app.metalearning.table import FloatArray, TaskType
 from workers.training import proof
 from workers.training.building import load_source, read_inventory
@@ -60,7 +61,7 @@ def fit_metalearners(folder: Path) -> dict[str, dict[str, object]]:
 
 def fit_level_forest(evidence: Evidence) -> ForestArrays:
     """A forest whose leaves hold datasets on which the same configurations reach the same losses."""
-    losses = evidence.headline_losses
+    losses = np.minimum(evidence.headline_losses, LARGEST_LOSS)
     middle = np.nanmedian(losses, axis=1, keepdims=True)
     return fit_forest(evidence.metafeatures, np.where(np.isnan(losses), middle, losses))
 

@@ -9,7 +9,7 @@ from app.metalearning.baselines import best_of_first, single_best
 from app.metalearning.metadataset import Evidence
 from app.metalearning.metalearners import MetaLearner, ProximityForest, simple_metalearners
 from app.metalearning.metalearners.forest import ForestArrays
-from app.metalearning.recommendation import weighted_losses
+from app.metalearning.recommendation import LARGEST_LOSS, weighted_losses
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
 
@@ -47,7 +47,8 @@ def prove(evidence: Evidence, fit_forest: FitForest, fit_level: FitLevel) -> dic
                 scores = [best_of_first(evidence.regret_b[row], order, k) for k in KS]
                 regrets.setdefault(name, []).append(scores)
             mean, spread = weighted_losses(known.headline_losses, level.weights(vector))
-            interval_ratios.append(np.abs(evidence.headline_losses[row] - mean) / spread)
+            truth_losses = np.minimum(evidence.headline_losses[row], LARGEST_LOSS)
+            interval_ratios.append(np.abs(truth_losses - mean) / spread)
             expected = forest.expected_regret(vector)
             truth = evidence.regret_b[row]
             advantages.append((truth - truth[sbs]) - (expected - expected[sbs]))

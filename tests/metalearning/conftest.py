@@ -1,0 +1,21 @@
+import pytest
+
+from app.metalearning.recommendation import Question, load_knowledge, recommend
+from tests.tables import CLASSIFICATION, known_metafeatures
+
+
+@pytest.fixture(scope="session")
+def knowledge():
+    return load_knowledge()
+
+
+@pytest.fixture(scope="session")
+def ask(knowledge):
+    """Ask about a dataset of the evidence, or about given metafeatures."""
+
+    def ask(task_type=CLASSIFICATION, metafeatures=None, **question):
+        if metafeatures is None:
+            metafeatures = known_metafeatures(knowledge[task_type].evidence)
+        return recommend(knowledge[task_type], Question(task_type, metafeatures, **question))
+
+    return ask

@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from app.errors import UnusableDatasetError
+from app.isolation import Report
+from app.metalearning.description import describe_upload
+from app.metalearning.metafeatures import LANDMARKERS, NAMES
+from app.metalearning.table import read_table
+from tests.tables import CLASS, NUMBER, described, mixed_columns, silent
+
+report: Report = silent
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Path:
+    pa.csv.write_csv(pa.table(mixed_columns(60)), tmp_path / "upload")
+    return tmp_path / "upload"
+
+
+def test_facts_are_json_and_name_everything_once(upload):
+    table, facts = described(upload, CLASS)
+    assert json.loads(json.dumps(facts, allow_nan=False)) == facts
+    assert facts["classes"] == ["high", "low", "middle"]
+    assert [column["name"] for column in facts["columns"]] == [
+        "size",
+        "weight",
+        "colour",
+        "old",
+        "made",
+        NUMBER,
+    ]
+    assert [column["type"] for column in facts["columns"][2:5]] == ["categorical", "boolean", "date"]
+    assert (facts["n_rows"], facts["task_type"], facts["target_sd"]) == (60, "classification", None)
+    assert facts["reading"] == {
+        "format": "csv",
+        "encoding": "utf-8",
+        "delimiter": ",",
+        "decimal": ".",
+        "column_names": ["size", "weight", "colour", "old", "made", "number", "class"],
+        "renamed_columns": [],
+    }
+    assert set(facts["metafeatures"]) == set(NAMES)
+    assert facts["absent_metafeatures"] == list(LANDMARKERS)
+    assert facts["findings"] == []
+    assert table.target == CLASS
+
+
+def test_numeric_target_has_a_spread(upload):
+    table, facts = described(upload, NUMBER)
+    assert facts["target_sd"] == pytest.approx(np.std(table.target_values))
+    assert facts["classes"] == []
+
+
+def test_findings_of_typing_and_preflight_come_together(tmp_path):
+    lines = ["id,empty,y", *(f"{row},,{'ab'[row % 2]}" for row in range(30)), "30,,"]
+    (tmp_path / "upload").write_text("\n".join(lines))
+    codes = {finding["code"] for finding in described(tmp_path / "upload", "y")[1]["findings"]}
+    assert codes == {"missing_target_rows", "all_missing_column", "id_like_column"}
+
+
+def test_upload_leaves_the_typed_table_beside_it(upload):
+    payload = {
+        "folder": str(upload.parent),
+        "target": NUMBER,
+        "task_type": "regression",
+        "landmarking_seconds": 0.0,
+    }
+    facts = describe_upload(payload, report)
+    table = read_table(upload.parent / "table.parquet")
+    assert [{"name": column.name, "type": column.type} for column in table.columns] == facts["columns"]
+    assert table.n_rows == 60
+
+
+def test_unusable_upload_is_refused(upload):
+    with pytest.raises(UnusableDatasetError):
+        described(upload, "nothing")

@@ -1,0 +1,212 @@
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from app import isolation
+from app.errors import InvalidRequestError, from_dict
+from app.isolation import Child, Ending, Limits
+
+# One forkserver serves all tests of a process, those that measure in children too.
+isolation.preload("workers.experiments.evaluation")
+
+
+@pytest.fixture
+def child(tmp_path):
+    """A child that runs a function of tests.children; its messages are in `heard`."""
+    children = []
+
+    def child(function, payload=None, *, wall_seconds=60.0, memory_bytes=8 << 30, **limits):
+        heard = []
+        children.append(
+            Child(
+                f"tests.children:{function}",
+                payload or {},
+                tmp_path / "task",
+                Limits(wall_seconds, memory_bytes, **limits),
+                on_message=heard.append,
+            )
+        )
+        children[-1].heard = heard
+        return children[-1]
+
+    yield child
+    left = psutil.Process().children(recursive=True)
+    assert not [each for each in left if each.status() != psutil.STATUS_ZOMBIE and "sleep" in each.name()]
+
+
+def is_gone(pid):
+    """Whether a process ends within some seconds (a zombie has ended, only nobody has asked how)."""
+    for _ in range(60):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def wait_for_message(running):
+    while not running.heard:
+        assert running.wait() is None
+    return running.heard[0]
+
+
+def test_value_comes_back_from_a_process_group_of_its_own(child, tmp_path):
+    outcome = child("echo", {"a": [1, "ü", None]}).run()
+    assert outcome.ending is Ending.OK
+    assert outcome.value["payload"] == {"a": [1, "ü", None]}
+    assert outcome.value["pid"] == outcome.value["group"] != psutil.Process().pid
+    assert is_gone(outcome.value["pid"])
+    assert (tmp_path / "task").is_dir()
+
+
+def test_messages_arrive_in_order_before_the_value(child):
+    running = child("tell", {"times": 200})
+    assert running.run().ending is Ending.OK
+    assert running.heard == [{"number": number} for number in range(200)]
+
+
+def test_large_value_comes_back(child):
+    text = "x" * 5_000_000
+    assert child("echo", {"text": text}).run().value["payload"] == {"text": text}
+
+
+def test_refusal_crosses_the_border_as_itself(child):
+    outcome = child("refuse").run()
+    assert outcome.ending is Ending.ERROR
+    error = from_dict(outcome.error)
+    assert type(error) is InvalidRequestError
+    assert (error.detail, error.advice, error.evidence) == (
+        "The request is odd.",
+        "Ask otherwise.",
+        {"line": 3},
+    )
+
+
+def test_any_other_error_is_internal_and_its_traceback_is_kept(child):
+    outcome = child("stumble").run()
+    assert outcome.ending is Ending.ERROR
+    assert outcome.error["code"] == "internal_error"
+    assert outcome.error["detail"] == "KeyError: 'what is not there'"
+    assert "Traceback" in outcome.log_tail
+
+
+@pytest.mark.parametrize("function", ["no_such_function", "mumble", "vanish", "segfault", "kill_itself"])
+def test_child_that_dies_or_cannot_answer_leaves_an_outcome(child, function):
+    outcome = child(function).run()
+    assert outcome.ending is (Ending.ERROR if function in ("no_such_function", "mumble") else Ending.CRASH)
+    assert outcome.value is None
+
+
+@pytest.mark.parametrize(("function", "code"), [("vanish", 3), ("segfault", -11), ("kill_itself", -9)])
+def test_crash_keeps_last_words_and_exit_code(child, function, code):
+    tail = child(function).run().log_tail
+    assert f"exit code {code}." in tail
+    assert "\x00" not in tail
+    assert ("last words" in tail) == (function == "vanish")
+
+
+def test_message_that_breaks_off_is_a_crash(child):
+    assert child("break_off").run().ending is Ending.CRASH
+
+
+@pytest.mark.parametrize(
+    ("function", "payload", "limits"),
+    [
+        ("loop", {}, {"wall_seconds": 0.4}),
+        ("sleep", {"seconds": 60}, {"wall_seconds": 0.4}),
+        ("loop", {"first": ["fit"]}, {"fit_cpu_seconds": 0.3}),
+        ("sleep", {"seconds": 60, "first": ["fit"]}, {"fit_wall_seconds": 0.3}),
+        ("loop", {"first": ["fit", "progress", "fit"]}, {"fit_cpu_seconds": 0.3}),
+    ],
+    ids=["wall", "idle wall", "fit CPU", "fit wall", "second fit"],
+)
+def test_limits_end_what_would_never_end(child, function, payload, limits):
+    running = child(function, payload, **limits)
+    running.start()
+    pid = running._process.pid
+    while (outcome := running.wait()) is None:
+        pass
+    assert outcome.ending is Ending.TIMEOUT
+    assert is_gone(pid)
+
+
+@pytest.mark.parametrize(
+    ("payload", "limits"),
+    [
+        ({"seconds": 0.4}, {"fit_wall_seconds": 0.2}),
+        ({"seconds": 0.4, "first": ["fit", "progress"]}, {"fit_wall_seconds": 0.2}),
+        ({"seconds": 0.4, "first": ["fit"]}, {"fit_cpu_seconds": 0.35}),
+    ],
+    ids=["no fit", "fit is over", "fit sleeps"],
+)
+def test_limits_of_a_fit_hold_only_during_a_fit(child, payload, limits):
+    assert child("sleep", payload, **limits).run().ending is Ending.OK
+
+
+def test_child_that_never_stops_talking_is_ended_too(child):
+    running = child("tell", {"times": 40, "pause": 0.05}, wall_seconds=0.3)
+    running.start()
+    while (outcome := running.wait(seconds=10)) is None:
+        pass
+    assert outcome.ending is Ending.TIMEOUT
+    assert len(running.heard) < 40
+
+
+def test_memory_limit_ends_what_takes_too_much(child):
+    outcome = child("hoard", memory_bytes=600 << 20, wall_seconds=30).run()
+    assert outcome.ending is Ending.MEMORY
+
+
+@pytest.mark.parametrize(("function", "politely"), [("beget", True), ("refuse_to_stop", False)])
+def test_stop_ends_a_child_whether_it_wants_or_not(child, function, politely, monkeypatch):
+    monkeypatch.setattr(isolation, "_KILL_AFTER_SECONDS", 10.0 if politely else 0.2)
+    running = child(function, {"seconds": 60})
+    running.start()
+    wait_for_message(running)
+    pid, began = running._process.pid, time.monotonic()
+    assert running.stop().ending is Ending.STOPPED
+    assert time.monotonic() - began < 5
+    assert is_gone(pid)
+
+
+def test_stop_right_after_the_start_leaves_nothing(child):
+    running = child("sleep", {"seconds": 60})
+    running.start()
+    pid = running._process.pid
+    assert running.stop().ending is Ending.STOPPED
+    assert is_gone(pid)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limits", "ending"),
+    [(0, {}, Ending.OK), (60, {"wall_seconds": 0.5}, Ending.TIMEOUT)],
+    ids=["after the value", "after a limit"],
+)
+def test_nothing_that_the_child_started_is_left(child, seconds, limits, ending):
+    running = child("beget", {"seconds": seconds}, **limits)
+    assert running.run().ending is ending
+    assert is_gone(running.heard[0]["pid"])
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from app.isolation import Child, Limits
+child = Child("tests.children:loop", {"first": ["progress"]}, Path(sys.argv[1]), Limits(60, 8 << 30))
+child.on_message = lambda message: print(child._process.pid, flush=True)
+child.run()
+"""
+
+
+def test_child_dies_with_a_parent_that_is_killed(tmp_path):
+    command = [sys.executable, "-c", PARENT, tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    try:
+        assert is_gone(child.pid)
+    finally:
+        if not is_gone(child.pid):
+            child.kill()
