@@ -138,7 +138,7 @@ def test_parts_are_compiled_into_what_ships(built, datasets, tmp_path):
         assert len(rows) == 4
         assert "of another pipeline" not in {row["fingerprint"] for row in rows}
         described = pyarrow.parquet.read_table(tmp_path / "metafeatures.parquet").to_pylist()
-        assert [row["dataset"] for row in described] == ["mixed", "tiny"]
+        assert {row["dataset"] for row in described} == {"mixed", "tiny"}
         assert set(described[0]) == {"dataset", *NAMES}
         assert described[1]["nr_inst"] == 60
         assert described[1]["lm_linear"] is not None
