@@ -99,12 +99,6 @@ def test_damaged_parquet_is_refused(read):
             read(damaged)
 
 
-def test_string_views_are_read_as_strings(read):
-    content = as_parquet(pa.table({"name": pa.array(["ann", "bob"], pa.string_view())}))
-    assert read(content).frame.schema.types == [pa.string()]
-    assert read(content).frame.to_pydict() == {"name": ["ann", "bob"]}
-
-
 def test_parquet_is_counted_decoded_not_as_it_lies_on_disk(read):
     content = as_parquet(pa.table({"x": ["the same long string over and over" * 30] * 20_000}))
     assert len(content) < 20_000

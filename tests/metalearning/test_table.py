@@ -46,6 +46,7 @@ def feature(values: list, kind: pa.DataType | None = None):
         ([dt.timedelta(hours=36)], None, "time", [1.5]),
         (["a", None, "b"], None, "categorical", ["a", None, "b"]),
         (["a", None, "b"], pa.large_string(), "categorical", ["a", None, "b"]),
+        (["a", None, "b"], pa.string_view(), "categorical", ["a", None, "b"]),
         (["a", None, "b"], pa.dictionary(pa.int32(), pa.string()), "categorical", ["a", None, "b"]),
     ],
     ids=str,
