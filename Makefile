@@ -32,7 +32,7 @@ bench: bench-recommender bench-api ## every benchmark; results in benchmarks/res
 bench-%: $(STAMP) ## one benchmark: bench-recommender (minutes), bench-api (seconds)
 	@$(BIN)/python -m benchmarks.$*
 
-check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables, compose file
+check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
