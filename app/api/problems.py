@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.api.schemas import Problem
 from app.errors import InvalidJsonError, InvalidRequestError, OverloadedError, ServiceError
@@ -25,6 +26,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DataError, _data_error)
+    app.add_exception_handler(ClientDisconnect, _nobody_listens)
     app.add_exception_handler(Exception, _unexpected_error)
 
 
@@ -95,6 +97,11 @@ def _http_error(request: Request, error: Exception) -> Response:
         dict(error.headers or {}),
         media_type=MEDIA_TYPE,
     )
+
+
+def _nobody_listens(_: Request, __: Exception) -> Response:
+    """A client that went away in the middle of its upload gets no answer, and fills no log."""
+    return Response(status_code=400)
 
 
 def _data_error(request: Request, _: Exception) -> Response:
