@@ -1,5 +1,7 @@
 """Read an uploaded file exactly, or refuse it with the reason: bytes in, an Arrow table out."""
 
+import csv
+import io
 import re
 import zlib
 from dataclasses import dataclass
@@ -110,6 +112,7 @@ def _read_csv(content: bytes, limits: ReadingLimits) -> RawTable:
     _check_size(len(content), limits)
     text, encoding = _decode(content)
     delimiter = _sniff_delimiter(text)
+    _check_quotes(text, delimiter)
     n_columns = text.split("\n", 1)[0].count(delimiter) + 1
     _check_shape(0, n_columns, limits)
     frame, decimal = _parse_csv(text.encode(), delimiter, "."), "."
@@ -180,6 +183,20 @@ def _decode(content: bytes) -> tuple[str, str]:
 def _holds_control_characters(text: str) -> bool:
     """Whether characters occur that no table of text holds: a sign of binary data or a wrong guess."""
     return re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", text) is not None
+
+
+def _check_quotes(text: str, delimiter: str) -> None:
+    """Refuse a quote that is never closed: pyarrow would take the rest of the file for one cell."""
+    if text.count('"') % 2 == 0:
+        return
+    try:
+        for _ in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            raise UnreadableFileError(
+                "A quoted cell is never closed.", "Close the quote, or remove it."
+            ) from error
 
 
 def _sniff_delimiter(text: str) -> str:

@@ -146,10 +146,7 @@ def test_what_files_hold_is_read_alike(repeats):
         frame(**{"😀": NOISE}),
         frame(at=pd.date_range("2020-01-01", periods=60, freq="h", tz="UTC").strftime("%Y-%m-%dT%H:%M:%SZ")),
         frame(at=["06:00:00" if row % 2 else "18:30:00" for row in range(60)]),
-        pytest.param(
-            frame(at=["2020-01-01" if row % 2 else "2020-01-01 06:00:00" for row in range(60)]),
-            marks=pytest.mark.xfail(reason="pandas takes the format from the first value"),
-        ),
+        frame(at=["2020-01-01" if row % 2 else "2020-01-01 06:00:00" for row in range(60)]),
     ],
     ids=["unnamed column", "repeated name", "emoji", "time zone", "time of day", "dates among timestamps"],
 )

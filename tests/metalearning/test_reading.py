@@ -165,7 +165,6 @@ def test_line_number_is_the_one_that_an_editor_shows(read, row):
     assert caught.value.evidence["line"] == content.splitlines().index(b"5,6,7") + 1
 
 
-@pytest.mark.xfail(reason="pyarrow takes the end of the file for the end of the cell")
 def test_quote_that_never_ends_is_refused(read):
     with pytest.raises(UnreadableFileError):
         read(b'a,b\n1,2\n3,"4\n5,6\n7,8\n')

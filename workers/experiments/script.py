@@ -73,7 +73,7 @@ def read(path):
             data[name] = text.map({{"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}})
         elif name in DATES:
             start = pandas.Timestamp("1970-01-01", tz="UTC").as_unit("us")
-            dates = pandas.to_datetime(column, utc=True).astype("datetime64[us, UTC]")
+            dates = pandas.to_datetime(column, utc=True, format="ISO8601").astype("datetime64[us, UTC]")
             data[name] = (dates - start) / pandas.Timedelta(days=1)
         elif name in TIMES:
             data[name] = pandas.to_timedelta(column.astype("str").where(column.notna())) / pandas.Timedelta(days=1)
