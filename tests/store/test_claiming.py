@@ -82,7 +82,7 @@ def test_each_task_is_claimed_by_one_worker_only(database: Database) -> None:
 
 def test_writes_after_the_lease_was_lost_are_refused(database: Database) -> None:
     begin_job(database, 1)
-    first = claim(database, lease=0.0)
+    first = claim(database, lease=-1.0)
     assert write(database, tasks.reap) == []
     second = claim(database)
     assert second.attempt == first.attempt + 1
@@ -122,7 +122,7 @@ def test_lost_workers_do_not_count_as_failures_of_the_task(database: Database) -
     ended = []
     for _ in range(tasks.MOST_LOST):
         assert not ended
-        claim(database, lease=0.0)
+        claim(database, lease=-1.0)
         ended = write(database, tasks.reap)
     assert len(ended) == 1
     with database.read() as session:
