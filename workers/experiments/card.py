@@ -47,7 +47,6 @@ def make_card(
             "Scores hold for new rows from the same source as the training rows.",
             "A classifier predicts class codes: positions in `classes`.",
             "The score of the best of several configurations is slightly optimistic.",
-            "On a few hundred rows a stack looks a little better than it is: its meta-model learns how folds were dealt.",
         ],
         "seed": protocol.SEED,
         "versions": {

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import skops.io
-from sklearn.base import clone
 
 from app.isolation import Report
 from app.metalearning import protocol
@@ -23,11 +22,9 @@ from workers.experiments.script import render_script
 ARTIFACT_FILE = "model.skops"
 SCRIPT_FILE = "script.py"
 STACK = "stack"
-# Standard settings of the field: a lightly regularised logistic regression, non-negative weights for regression.
-META_MODELS = {
-    TaskType.CLASSIFICATION: call("sklearn.linear_model.LogisticRegression", C=10.0, max_iter=1000),
-    TaskType.REGRESSION: call("sklearn.linear_model.LinearRegression", positive=True),
-}
+# Weights of every meta-model are non-negative: negative ones turn what folds know of each other into seeming skill.
+REGRESSION_META_MODEL = call("sklearn.linear_model.LinearRegression", positive=True)
+_N_SELECTIONS = 25
 _N_RESAMPLES = 500
 _CONFIDENCE = 0.9
 
@@ -94,7 +91,7 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     stack_wins = comparison is not None and comparison.verdict == "stack_better"
     ranked = [each for each in leaderboard if (each.name == STACK) == stack_wins]
     winner, names, expression, untrusted = _refit_first(
-        ranked[0], measured, leaderboard, table, Path(payload["folder"])
+        ranked[0], measured, leaderboard, table, target, Path(payload["folder"])
     )
     (Path(payload["folder"]) / SCRIPT_FILE).write_text(
         render_script(expression, table, metric, winner.scores[metric.name], payload["reading"])
@@ -123,15 +120,33 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     return {"result": result, "card": card}
 
 
-def winning_expression(task_type: TaskType, names: list[str], *, stacked: bool) -> Call:
+def winning_expression(task_type: TaskType, members: list[Measured], target: FloatArray) -> Call:
     """The winner as one scikit-learn expression: a single pipeline, or a stack of several."""
-    if not stacked:
-        return find_configuration(names[0]).pipeline
-    function = "sklearn.ensemble.StackingClassifier"
+    if len(members) == 1:
+        return find_configuration(members[0].name).pipeline
+    estimators = [(each.name, find_configuration(each.name).pipeline) for each in members]
     if task_type is TaskType.REGRESSION:
-        function = "sklearn.ensemble.StackingRegressor"
-    estimators = [(name, find_configuration(name).pipeline) for name in names]
-    return call(function, estimators, META_MODELS[task_type], cv=5)
+        return call("sklearn.ensemble.StackingRegressor", estimators, REGRESSION_META_MODEL, cv=5)
+    weights = select_weights([each.predictions for each in members], target).tolist()
+    return call("sklearn.ensemble.VotingClassifier", estimators, voting="soft", weights=weights)
+
+
+def select_weights(predictions: list[FloatArray], target: FloatArray) -> FloatArray:
+    """How often each classifier is chosen when the mean of the chosen is improved step by step (Caruana et al. 2004).
+
+    Args:
+        predictions: out-of-fold probabilities per classifier, each of shape (rows, classes).
+        target: class codes, shape (rows,).
+
+    Returns: weights that sum to 1, shape (classifiers,).
+    """
+    of_truth = np.stack([each[np.arange(len(target)), target.astype(np.int64)] for each in predictions])
+    chosen, counts = np.zeros(len(target)), np.zeros(len(predictions))
+    for step in range(1, _N_SELECTIONS + 1):
+        means = np.maximum((chosen + of_truth) / step, scoring.SMALLEST_PROBABILITY)
+        best = int(np.argmax(np.log(means).mean(axis=1)))
+        chosen, counts[best] = chosen + of_truth[best], counts[best] + 1
+    return counts / _N_SELECTIONS
 
 
 def compare(
@@ -175,16 +190,18 @@ def _stack_out_of_fold(
     task_type: TaskType, measured: list[Measured], target: FloatArray, folds: IntArray, halves: IntArray
 ) -> Measured:
     """The stack's own out-of-fold predictions: on every fold the meta-model has seen only the other folds'."""
-    inputs = np.column_stack([_meta_features(each.predictions) for each in measured])
-    model = pipelines.build(META_MODELS[task_type])
     predictions = np.zeros_like(measured[0].predictions)
     for fold in np.unique(folds):
         training, test = folds != fold, folds == fold
-        fitted = clone(model).fit(inputs[training], target[training])
         if task_type is TaskType.CLASSIFICATION:
-            predictions[np.ix_(test, fitted.classes_.astype(np.int64))] = fitted.predict_proba(inputs[test])
+            weights = select_weights([each.predictions[training] for each in measured], target[training])
+            predictions[test] = sum(
+                w * each.predictions[test] for w, each in zip(weights, measured, strict=True)
+            )
         else:
-            predictions[test] = fitted.predict(inputs[test])
+            inputs = np.column_stack([each.predictions for each in measured])
+            model = pipelines.build(REGRESSION_META_MODEL).fit(inputs[training], target[training])
+            predictions[test] = model.predict(inputs[test])
     costs = {
         name: sum(each.costs[name] for each in measured)
         for name in ("fit_cpu_seconds", "predict_cpu_seconds_per_1000_rows")
@@ -198,25 +215,26 @@ def _stack_out_of_fold(
     )
 
 
-def _meta_features(predictions: FloatArray) -> FloatArray:
-    """What the meta-model sees: as in scikit-learn, of two probabilities that sum to one the second suffices."""
-    if predictions.ndim == 2 and predictions.shape[1] == 2:
-        return predictions[:, 1:]
-    return predictions
-
-
 def _refit_first(
-    best: Measured, measured: list[Measured], leaderboard: list[Measured], table: Table, folder: Path
+    best: Measured,
+    measured: list[Measured],
+    leaderboard: list[Measured],
+    table: Table,
+    target: FloatArray,
+    folder: Path,
 ) -> tuple[Measured, list[str], Call, list[str]]:
     """Refit the best; a stack that cannot be fitted on all rows gives way to the best single configuration."""
     best_single = next(each for each in leaderboard if each.name != STACK)
     for winner in (best, best_single):
-        names = (
-            [each.name for each in measured if each.name != STACK] if winner.name == STACK else [winner.name]
-        )
-        expression = winning_expression(table.task_type, names, stacked=winner.name == STACK)
+        members = [each for each in measured if each.name != STACK] if winner.name == STACK else [winner]
+        expression = winning_expression(table.task_type, members, target)
         try:
-            return winner, names, expression, _refit(expression, table, folder / ARTIFACT_FILE)
+            return (
+                winner,
+                [each.name for each in members],
+                expression,
+                _refit(expression, table, folder / ARTIFACT_FILE),
+            )
         except ValueError as error:
             reason = error
     raise NotMeasurableError(
