@@ -152,11 +152,12 @@ def describe(
 ) -> None:
     """Print a file's metafeatures; nothing is sent anywhere."""
     pin_threads()
+    from app.metalearning.columns import Declaration  # noqa: PLC0415
     from app.metalearning.description import describe as describe_file  # noqa: PLC0415
 
     if not data.is_file():
         sys.exit(f"There is no file {data}.")
-    _, facts = describe_file(data, target, task_type, seconds)
+    _, facts = describe_file(data, Declaration(target, task_type), seconds)
     if as_json:
         body = {"task_type": facts["task_type"], "metafeatures": facts["metafeatures"]}
         typer.echo(json.dumps(body, indent=1))

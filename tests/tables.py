@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import HealthCheck, Phase, settings
 
+from app.metalearning.columns import Declaration, type_table
 from app.metalearning.description import describe
 from app.metalearning.metadataset import Evidence
 from app.metalearning.metafeatures import NAMES
-from app.metalearning.table import Column, ColumnType, FloatArray, Table, TaskType, type_table, write_table
+from app.metalearning.table import Column, ColumnType, FloatArray, Table, TaskType, write_table
 from workers.experiments import evaluation, stacking
 
 CLASSIFICATION, REGRESSION = TaskType.CLASSIFICATION, TaskType.REGRESSION
@@ -29,7 +30,7 @@ quick = settings(
 
 
 def typed(columns: Mapping[str, Any], target: str, task_type: TaskType | None = None) -> Table:
-    return type_table(pa.table(dict(columns)), target, task_type)[0]
+    return type_table(pa.table(dict(columns)), Declaration(target, task_type))[0]
 
 
 def exactly(columns: Mapping[str, Any], target: Any, *, categorical: tuple[str, ...] = ()) -> Table:
@@ -136,7 +137,7 @@ def silent(message: dict[str, Any]) -> None:
 
 def described(path: Path, target: str) -> tuple[Table, dict[str, Any]]:
     """A file as the service sees it, without landmarkers."""
-    return describe(path, target, None, 0.0)
+    return describe(path, Declaration(target), 0.0)
 
 
 def evidence(regret: FloatArray, metafeatures: FloatArray, groups: tuple[str, ...]) -> Evidence:

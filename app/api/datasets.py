@@ -4,12 +4,14 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
+from pydantic import Field
 
 from app.api.dependencies import Owner, ReadSession, ServiceDep, WriteSession
 from app.api.problems import problem_responses
 from app.api.schemas import ResponseModel, as_time
 from app.api.uploads import DatasetForm, DatasetUpload, multipart_body
-from app.metalearning.table import Severity, TaskType
+from app.metalearning.findings import Severity
+from app.metalearning.table import ColumnType, TaskType
 from app.store import datasets
 from app.store.tables import Dataset
 
@@ -17,10 +19,11 @@ router = APIRouter(tags=["datasets"])
 
 
 class ColumnResponse(ResponseModel):
-    """A feature column and how it is used."""
+    """A column beside the target: its type (none where nothing is learned from it), and what it is used as."""
 
     name: str
-    type: str
+    type: ColumnType | None
+    role: str = "feature"
 
 
 class FindingResponse(ResponseModel):
@@ -31,6 +34,7 @@ class FindingResponse(ResponseModel):
     column: str | None
     detail: str
     advice: str
+    evidence: dict[str, Any] = Field(default_factory=dict)
 
 
 class DatasetResponse(ResponseModel):
@@ -62,7 +66,7 @@ def create_dataset(
     upload: DatasetUpload, service: ServiceDep, session: WriteSession, owner: Owner, response: Response
 ) -> DatasetResponse:
     """Upload a dataset: it is typed, checked and described."""
-    with service.describer.describe(upload.file, upload.form.target, upload.form.task_type) as description:
+    with service.describer.describe(upload.file, upload.form.declaration) as description:
         dataset = datasets.record(
             session, owner=owner, name=upload.name, content=description.file, facts=description.facts
         )

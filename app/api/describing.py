@@ -5,7 +5,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +15,7 @@ from app import isolation
 from app.config import Settings
 from app.errors import OverloadedError, TooLargeDatasetError, UnreadableFileError, from_dict
 from app.isolation import Child, Ending, Limits
+from app.metalearning.columns import Declaration
 from app.store.database import new_id
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ class Describer:
         isolation.warm_up()
 
     @contextmanager
-    def describe(self, upload: BinaryIO, target: str, task_type: str | None) -> Iterator[Description]:
+    def describe(self, upload: BinaryIO, declared: Declaration) -> Iterator[Description]:
         """Read and describe an upload; its files live as long as the context.
 
         Raises: subclasses of UnusableDatasetError, OverloadedError.
@@ -55,17 +56,16 @@ class Describer:
             folder.mkdir(parents=True)
             with (folder / "upload").open("wb") as file:
                 shutil.copyfileobj(upload, file, 1 << 20)
-            facts = self._run(folder, target, task_type)
+            facts = self._run(folder, declared)
             yield Description(folder / "table.parquet", facts)
         finally:
             self._slots.release()
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _run(self, folder: Path, target: str, task_type: str | None) -> dict[str, Any]:
+    def _run(self, folder: Path, declared: Declaration) -> dict[str, Any]:
         payload = {
             "folder": str(folder),
-            "target": target,
-            "task_type": task_type,
+            "declared": asdict(declared),
             "landmarking_seconds": self._settings.landmarking_seconds,
         }
         limits = Limits(self._settings.read_seconds, self._settings.memory_bytes)

@@ -159,7 +159,7 @@ def create_recommendation(
     """Rank configurations for a dataset: uploaded, known by id, or described by metafeatures only."""
     if isinstance(asked, Upload):
         wishes: Wishes = asked.form
-        with service.describer.describe(asked.file, asked.form.target, asked.form.task_type) as description:
+        with service.describer.describe(asked.file, asked.form.declaration) as description:
             dataset: Dataset | None = datasets.record(
                 session, owner=owner, name=asked.name, content=description.file, facts=description.facts
             )

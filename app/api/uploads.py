@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from app.api.problems import as_invalid_request
 from app.api.schemas import RequestModel
 from app.errors import InvalidRequestError, UnsupportedMediaTypeError
+from app.metalearning.columns import Declaration
 from app.metalearning.table import TaskType
 
 _MOST_FIELDS = 20
@@ -24,6 +25,11 @@ class DatasetForm(RequestModel):
     target: str = Field(min_length=1, max_length=500, description="Name of the column to predict.")
     task_type: TaskType | None = Field(default=None, description="Inferred from the target unless given.")
     name: str | None = Field(default=None, max_length=200, description="What to call the dataset.")
+
+    @property
+    def declaration(self) -> Declaration:
+        """What the client says about the columns."""
+        return Declaration(target=self.target, task_type=self.task_type)
 
 
 @dataclass(frozen=True)

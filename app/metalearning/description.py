@@ -6,21 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from app.metalearning.columns import Declaration, type_table
 from app.metalearning.metafeatures import SCHEMA_VERSION, extract
 from app.metalearning.preflight import inspect
 from app.metalearning.reading import read_file
-from app.metalearning.table import Table, TaskType, type_table, write_table
+from app.metalearning.table import ColumnType, Table, TaskType, write_table
 
 
-def describe(
-    path: Path, target: str, task_type: str | None, landmarking_seconds: float
-) -> tuple[Table, dict[str, Any]]:
+def describe(path: Path, declared: Declaration, landmarking_seconds: float) -> tuple[Table, dict[str, Any]]:
     """Read, type, inspect and describe a file.
 
     Raises: subclasses of UnusableDatasetError.
     """
     raw = read_file(path)
-    table, typing_findings = type_table(raw.frame, target, TaskType(task_type) if task_type else None)
+    table, typing_findings = type_table(raw.frame, declared)
     findings = (*typing_findings, *inspect(table))
     metafeatures = extract(table, landmarking_seconds)
     is_regression = table.task_type is TaskType.REGRESSION
@@ -30,7 +29,7 @@ def describe(
         "n_rows": table.n_rows,
         "classes": list(table.classes),
         "target_sd": float(np.std(table.target_values)) if is_regression else None,
-        "columns": [{"name": column.name, "type": column.type} for column in table.columns],
+        "columns": _columns(table, raw.frame.column_names),
         "reading": {
             "format": raw.format,
             "encoding": raw.encoding,
@@ -48,11 +47,28 @@ def describe(
     return table, facts
 
 
+def _columns(table: Table, names: list[str]) -> list[dict[str, Any]]:
+    """Every column of the file but the target: its type, and what it is used as."""
+    types = {column.name: column.type for column in table.columns}
+    roles = {table.group: "group", table.time: "time"} | dict.fromkeys(types, "feature")
+    return [
+        {"name": name, "type": types.get(name), "role": roles.get(name, "left_out")}
+        for name in names
+        if name != table.target
+    ]
+
+
 def describe_upload(payload: dict[str, Any], report: Any) -> dict[str, Any]:  # noqa: ARG001  no progress worth telling
     """What the API's child runs: describe `upload` in `folder` and write `table.parquet` beside it."""
     folder = Path(payload["folder"])
-    table, facts = describe(
-        folder / "upload", payload["target"], payload["task_type"], payload["landmarking_seconds"]
+    declared = payload["declared"]
+    declaration = Declaration(
+        target=declared["target"],
+        task_type=TaskType(declared["task_type"]) if declared["task_type"] else None,
+        column_types={name: ColumnType(kind) for name, kind in declared["column_types"].items()},
+        group=declared["group"],
+        time=declared["time"],
     )
+    table, facts = describe(folder / "upload", declaration, payload["landmarking_seconds"])
     write_table(table, folder / "table.parquet")
     return facts

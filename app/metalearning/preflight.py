@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from app.metalearning.findings import Finding, Severity
 from app.metalearning.protocol import n_folds
-from app.metalearning.table import NUMBER_LIKE, Finding, Severity, Table, TaskType
+from app.metalearning.table import NUMBER_LIKE, Table, TaskType
 
 _COPY_CORRELATION = 1.0 - 1e-9
 

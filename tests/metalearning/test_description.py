@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 
 from app.errors import UnusableDatasetError
 from app.isolation import Report
+from app.metalearning.columns import Declaration
 from app.metalearning.description import describe_upload
 from app.metalearning.metafeatures import LANDMARKERS, NAMES
 from app.metalearning.table import read_table
-from tests.tables import CLASS, NUMBER, described, mixed_columns, silent
+from tests.tables import CLASS, NUMBER, REGRESSION, described, mixed_columns, silent
 
 report: Report = silent
 
@@ -64,15 +66,12 @@ def test_findings_of_typing_and_preflight_come_together(tmp_path):
 
 
 def test_upload_leaves_the_typed_table_beside_it(upload):
-    payload = {
-        "folder": str(upload.parent),
-        "target": NUMBER,
-        "task_type": "regression",
-        "landmarking_seconds": 0.0,
-    }
+    declared = asdict(Declaration(NUMBER, REGRESSION))
+    payload = {"folder": str(upload.parent), "declared": declared, "landmarking_seconds": 0.0}
     facts = describe_upload(payload, report)
     table = read_table(upload.parent / "table.parquet")
-    assert [{"name": column.name, "type": column.type} for column in table.columns] == facts["columns"]
+    features = [{"name": each.name, "type": each.type, "role": "feature"} for each in table.columns]
+    assert features == facts["columns"]
     assert table.n_rows == 60
 
 

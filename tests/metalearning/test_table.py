@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from app.errors import TargetUnusableError, UnusableDatasetError
-from app.metalearning.table import ColumnType, TaskType, read_table, type_table, write_table
+from app.metalearning.columns import Declaration, type_table
+from app.metalearning.table import ColumnType, TaskType, read_table, write_table
 from tests.tables import CLASSIFICATION, REGRESSION, exactly, mixed_table, typed
 
 N = 30
@@ -19,7 +20,7 @@ NOON = dt.datetime(1970, 1, 2, 12, tzinfo=dt.UTC)
 def feature(values: list, kind: pa.DataType | None = None):
     """The type and the values of one feature column after typing."""
     column = pa.array(values * (N // len(values)), kind)
-    table, findings = type_table(pa.table({"x": column, "y": ALTERNATING}), "y")
+    table, findings = type_table(pa.table({"x": column, "y": ALTERNATING}), Declaration("y"))
     return (
         table.columns[0].type,
         table.frame["x"].to_pylist()[: len(values)],
@@ -66,9 +67,8 @@ def test_infinite_features_are_taken_as_missing_and_reported():
 
 
 def test_column_without_values_is_left_out_and_reported():
-    table, findings = type_table(
-        pa.table({"x": range(N), "void": pa.nulls(N, pa.string()), "y": ALTERNATING}), "y"
-    )
+    columns = {"x": range(N), "void": pa.nulls(N, pa.string()), "y": ALTERNATING}
+    table, findings = type_table(pa.table(columns), Declaration("y"))
     assert [column.name for column in table.columns] == ["x"]
     assert [(each.code, each.column) for each in findings] == [("all_missing_column", "void")]
 
@@ -146,7 +146,7 @@ def test_unknown_target_is_answered_with_a_near_name():
 
 def test_rows_without_a_target_are_left_out_and_reported():
     columns = {"x": range(N), "y": [1.5, None, float("nan")] * 5 + [float(row) for row in range(15)]}
-    table, findings = type_table(pa.table(columns), "y")
+    table, findings = type_table(pa.table(columns), Declaration("y"))
     assert table.numeric[:, 0].tolist() == [0, 3, 6, 9, 12, *range(15, 30)]
     assert [(each.code, each.detail) for each in findings] == [
         ("missing_target_rows", "10 rows without a target were left out.")

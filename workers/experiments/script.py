@@ -3,10 +3,11 @@
 from typing import Any
 
 from app.metalearning import protocol
+from app.metalearning.columns import LARGEST_NUMBER
 from app.metalearning.metrics import Metric
 from app.metalearning.portfolio.expressions import Call, imports, source
 from app.metalearning.reading import MISSING_MARKERS
-from app.metalearning.table import LARGEST_NUMBER, ColumnType, Table, TaskType
+from app.metalearning.table import ColumnType, Table, TaskType
 from workers.experiments.scoring import SMALLEST_PROBABILITY
 
 # The metrics as expressions of `truth` and `predictions`, equal to workers.experiments.scoring.

@@ -20,8 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app import isolation
 from app.isolation import Child, Ending, Outcome
 from app.metalearning import metadataset, protocol
+from app.metalearning.columns import Declaration, type_table
 from app.metalearning.portfolio import Configuration, configurations_of
-from app.metalearning.table import FloatArray, Table, TaskType, type_table, write_table
+from app.metalearning.table import FloatArray, Table, TaskType, write_table
 from workers.experiments import evaluation
 from workers.experiments.calibration import probe_seconds
 
@@ -57,7 +58,9 @@ def read_inventory(folder: Path) -> list[Source]:
 
 def load_source(source: Source) -> Table:
     """The source's typed table."""
-    return type_table(pyarrow.parquet.read_table(source.path), source.target, source.task_type)[0]
+    return type_table(pyarrow.parquet.read_table(source.path), Declaration(source.target, source.task_type))[
+        0
+    ]
 
 
 def build(folder: Path, parts: Path, workers: int, known: list[dict[str, Any]]) -> int:
