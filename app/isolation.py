@@ -2,38 +2,34 @@
 
 The child has its own process group, dies with its parent, and answers over a pipe in JSON, so that neither a crash in
 native code nor a hostile file can reach the caller. The forkserver has imported the libraries and computed nothing:
-forking a process that has used OpenMP hangs its children.
+forking a process that has used OpenMP hangs its children. What the child does on its side is in `app.confinement`.
 """
 
-import ctypes
-import importlib
 import json
 import multiprocessing
 import multiprocessing.connection
 import os
-import resource
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from app.errors import ServiceError
+from app.confinement import LOG_NAME, OUT_OF_MEMORY, KernelLimits, enter
 
 Report = Callable[[dict[str, Any]], None]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_LOG_NAME = "log.txt"
 _POLL_SECONDS = 0.05
 _KILL_AFTER_SECONDS = 2.0
+_PIECE_BYTES = 1 << 16
+_MOST_MESSAGE_BYTES = 64 << 20
+_LOG_TAIL_BYTES = 4000
 
 
 class Ending(StrEnum):
@@ -43,28 +39,50 @@ class Ending(StrEnum):
     ERROR = "error"  # the function raised: a fact about the input or the code
     TIMEOUT = "timeout"
     MEMORY = "memory"
+    FILE_SIZE = "file_size"
     CRASH = "crash"  # the process died by itself
     STOPPED = "stopped"  # the caller asked for it
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a child left: its value, or why there is none."""
+    """What a child left: its value, or why there is none; `limit` names the limit that it broke."""
 
     ending: Ending
     value: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     log_tail: str = ""
+    limit: str = ""
 
 
 @dataclass
 class Limits:
-    """What the child may use; a `fit` message from the child sets the second pair until the next message."""
+    """What the child may use; a `fit` message from the child sets the second pair until the next message.
+
+    Its parent looks at these every 50 ms, at memory as resident bytes of the whole group (shared pages count in each
+    process); `kernel` holds in between.
+    """
 
     wall_seconds: float
     memory_bytes: int
     fit_cpu_seconds: float = float("inf")
     fit_wall_seconds: float = float("inf")
+    kernel: KernelLimits = field(default_factory=KernelLimits)
+
+
+_ENDING_OF_LIMIT = {
+    "wall_seconds": Ending.TIMEOUT,
+    "cpu_seconds": Ending.TIMEOUT,
+    "fit_cpu_seconds": Ending.TIMEOUT,
+    "fit_wall_seconds": Ending.TIMEOUT,
+    "memory_bytes": Ending.MEMORY,
+    "file_bytes": Ending.FILE_SIZE,
+}
+_LIMIT_OF_EXIT_CODE = {
+    -signal.SIGXCPU: "cpu_seconds",
+    -signal.SIGXFSZ: "file_bytes",
+    OUT_OF_MEMORY: "memory_bytes",
+}
 
 
 def preload(*modules: str) -> None:
@@ -95,29 +113,35 @@ class Child:
     on_message: Report = lambda _: None
     _fit_began: tuple[float, float] | None = field(default=None, init=False)
     _last_look: float = field(default=0.0, init=False)
+    _unread: bytearray = field(default_factory=bytearray, init=False)
 
     def start(self) -> None:
         """Fork the child; returns at once."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._pipe, theirs = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(
-            target=_enter, args=(self.function, self.payload, str(self.folder), theirs), daemon=False
+            target=enter,
+            args=(self.function, self.payload, str(self.folder), theirs, self.limits.kernel),
+            daemon=False,
         )
-        self._process.start()
-        theirs.close()
+        try:
+            self._process.start()
+        except BaseException:
+            self._pipe.close()
+            raise
+        finally:
+            theirs.close()
         self._began = time.monotonic()
 
     def wait(self, seconds: float = _POLL_SECONDS) -> Outcome | None:
         """Watch the child for at most this long; its outcome once it has ended or broken a limit."""
         broken = self._broken_limit()
         if broken:
-            return self._killed(broken)
+            return self._killed(_ENDING_OF_LIMIT[broken], limit=broken)
         ready = multiprocessing.connection.wait([self._pipe, self._process.sentinel], seconds)
-        if self._pipe in ready:
-            return self._read_message()
-        if self._process.sentinel in ready:
-            return self._read_message() if self._pipe.poll() else self._ended(Ending.CRASH)
-        return None
+        if self._pipe in ready or (ready and self._pipe.poll()):
+            return self._read_piece()
+        return self._killed(Ending.CRASH) if ready else None
 
     def run(self) -> Outcome:
         """Start the child and wait until it has ended."""
@@ -132,56 +156,68 @@ class Child:
         self._process.join(_KILL_AFTER_SECONDS)
         return self._killed(Ending.STOPPED)
 
-    def _read_message(self) -> Outcome | None:
-        try:
-            message = json.loads(self._pipe.recv_bytes())
-        except (EOFError, OSError, ValueError):  # the child died, before or in the middle of a message
+    def _read_piece(self) -> Outcome | None:
+        """Take what has arrived, never waiting for the rest of a message: its writer may be stuck."""
+        piece = os.read(self._pipe.fileno(), _PIECE_BYTES)
+        if not piece:  # the child died, or closed its pipe
             self._process.join(_KILL_AFTER_SECONDS)
             return self._killed(Ending.CRASH)
-        kind = message.pop("kind")
-        if kind == "value":
-            return self._killed(Ending.OK, value=message["value"])
-        if kind == "error":
-            return self._killed(Ending.ERROR, error=message["error"])
+        self._unread += piece
+        if len(self._unread) > _MOST_MESSAGE_BYTES:
+            return self._killed(Ending.CRASH)
+        if b"\n" not in piece:
+            return None
+        *messages, self._unread = self._unread.split(b"\n")
+        for message in messages:
+            if (outcome := self._take(message)) is not None:
+                return outcome
+        return None
+
+    def _take(self, line: bytearray) -> Outcome | None:
+        try:
+            message = json.loads(line)
+            kind = message.pop("kind")
+            found = {kind: message[kind]} if kind in ("value", "error") else {}
+        except (ValueError, LookupError, TypeError, AttributeError):  # not what `enter` writes
+            return self._killed(Ending.CRASH)
+        if found:
+            return self._killed(Ending.OK if kind == "value" else Ending.ERROR, **found)
         self._fit_began = (self._cpu_seconds(), time.monotonic()) if kind == "fit" else None
         self.on_message(message)
         return None
 
-    def _broken_limit(self) -> Ending | None:
+    def _broken_limit(self) -> str | None:
+        """The name of a limit that is broken now."""
         now = time.monotonic()
         if now - self._last_look < _POLL_SECONDS:
             return None
         self._last_look = now
         if now - self._began > self.limits.wall_seconds:
-            return Ending.TIMEOUT
+            return "wall_seconds"
         if self._fit_began is not None:
             cpu, wall = self._fit_began
             if self._cpu_seconds() - cpu > self.limits.fit_cpu_seconds:
-                return Ending.TIMEOUT
+                return "fit_cpu_seconds"
             if now - wall > self.limits.fit_wall_seconds:
-                return Ending.TIMEOUT
-        return Ending.MEMORY if self._resident_bytes() > self.limits.memory_bytes else None
+                return "fit_wall_seconds"
+        return "memory_bytes" if self._resident_bytes() > self.limits.memory_bytes else None
 
-    def _killed(
-        self, ending: Ending, value: dict[str, Any] | None = None, error: dict[str, Any] | None = None
-    ) -> Outcome:
+    def _killed(self, ending: Ending, **found: Any) -> Outcome:
         """Make sure that nothing of the child's group is left, then give the outcome."""
         if ending is Ending.OK:
             self._process.join(_KILL_AFTER_SECONDS)
         _signal_group(self._process.pid, signal.SIGKILL)
-        return self._ended(ending, value, error)
-
-    def _ended(
-        self, ending: Ending, value: dict[str, Any] | None = None, error: dict[str, Any] | None = None
-    ) -> Outcome:
         self._process.join()
         self._pipe.close()
-        log = self.folder / _LOG_NAME
-        tail = log.read_bytes()[-4000:].decode(errors="replace") if log.exists() else ""
+        log = self.folder / LOG_NAME
+        tail = _end_of(log) if log.exists() else ""
         if ending is Ending.CRASH:
             tail += f"\nThe process ended with exit code {self._process.exitcode}."
+            limit = _LIMIT_OF_EXIT_CODE.get(self._process.exitcode or 0)
+            if limit:
+                ending, found = _ENDING_OF_LIMIT[limit], {"limit": limit}
         self._process.close()
-        return Outcome(ending, value, error, tail.replace("\x00", ""))
+        return Outcome(ending, log_tail=tail.replace("\x00", ""), **found)
 
     def _cpu_seconds(self) -> float:
         try:
@@ -191,64 +227,36 @@ class Child:
         return float(times.user + times.system)
 
     def _resident_bytes(self) -> int:
-        try:
-            return int(psutil.Process(self._process.pid).memory_info().rss)
-        except psutil.NoSuchProcess:
-            return 0
+        return sum(map(_resident_bytes, _members(self._process.pid)))
 
 
 def _nothing(payload: dict[str, Any], report: Report) -> dict[str, Any]:  # noqa: ARG001  a child's signature
     return {}
 
 
-def _enter(function: str, payload: dict[str, Any], folder: str, pipe: Connection) -> None:
-    """The child's first function: become a limited group leader, compute, answer, end."""
-    parent = os.getppid()
-    os.setsid()
-    _leave_forkserver_alone()
-    _die_with_parent()
-    if os.getppid() != parent or not Path(folder).exists():  # the forkserver or the caller is already gone
-        os._exit(1)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    log = os.open(f"{folder}/{_LOG_NAME}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    module, _, name = function.partition(":")
+def _members(leader: int | None) -> list[int]:
+    """The processes of a group; the leader counts before it has become one."""
+    return [pid for pid in psutil.pids() if pid == leader or _group(pid) == leader]
 
-    def send(message: dict[str, Any]) -> None:
-        pipe.send_bytes(json.dumps(message, allow_nan=False).encode())
 
+def _group(pid: int) -> int | None:
     try:
-        value = getattr(importlib.import_module(module), name)(
-            payload, lambda message: send({"kind": "progress", **message})
-        )
-        send({"kind": "value", "value": value})
-    except ServiceError as error:
-        send({"kind": "error", "error": error.as_dict()})
-    except MemoryError:
-        os._exit(137)
-    except Exception as error:  # noqa: BLE001  whatever a library raises is reported, not lost
-        sys.excepthook(type(error), error, error.__traceback__)
-        text = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
-        error_facts = {"code": "internal_error", "detail": text, "advice": "", "evidence": {}}
-        send({"kind": "error", "error": error_facts})
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
-def _leave_forkserver_alone() -> None:
-    """Close the pipe by which the forkserver learns that the supervisor died: while a child held it, both lived on."""
-    alive = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)  # noqa: SLF001  there is no public way
-    if alive is not None:
-        os.close(alive)
-        forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the forkserver dies, which itself ends with the supervisor."""
-    if sys.platform == "linux":
-        parent_death_signal = 1
-        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+def _end_of(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        return file.read(_LOG_TAIL_BYTES).decode(errors="replace")
 
 
 def _signal_group(pid: int | None, number: signal.Signals) -> None:

@@ -1,13 +1,16 @@
 """What tests run in child processes: every way in which a task can end."""
 
+import contextlib
 import ctypes
+import errno
 import gc
 import os
 import signal
-import struct
 import subprocess
+import tempfile
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from app.errors import InvalidRequestError
@@ -56,10 +59,28 @@ def kill_itself(payload: Payload, report: Report) -> Payload:
 
 
 def break_off(payload: Payload, report: Report) -> Payload:
-    """Announce a hundred bytes, write one, and die."""
-    pipe = next(each for each in gc.get_objects() if isinstance(each, Connection) and each.writable)
-    os.write(pipe.fileno(), struct.pack("!i", 100) + b"{")
+    """Begin a message, and then die or fall silent."""
+    os.write(_pipe(), b'{"kind": "val')
+    time.sleep(payload["seconds"])
     os._exit(0)
+
+
+def babble(payload: Payload, report: Report) -> Payload:
+    """Write what is no message, as a crash in native code might."""
+    os.write(_pipe(), payload["line"].encode() + b"\n")
+    time.sleep(60)
+    return {}
+
+
+def flood(payload: Payload, report: Report) -> Payload:
+    """A message without end."""
+    pipe = _pipe()
+    while True:
+        os.write(pipe, b"x" * (1 << 16))
+
+
+def _pipe() -> int:
+    return next(each for each in gc.get_objects() if isinstance(each, Connection) and each.writable).fileno()
 
 
 def loop(payload: Payload, report: Report) -> Payload:
@@ -81,6 +102,57 @@ def hoard(payload: Payload, report: Report) -> Payload:
     while True:
         held.append(bytearray(os.urandom(1 << 20)) * 20)
         time.sleep(0.01)
+
+
+def hoard_in_company(payload: Payload, report: Report) -> Payload:
+    """Let others hold what one alone may not."""
+    for _ in range(payload["processes"]):
+        if os.fork() == 0:
+            held = os.urandom(1 << 20) * payload["megabytes"]
+            time.sleep(60)
+            os._exit(len(held) % 2)
+    time.sleep(60)
+    return {}
+
+
+def burst(payload: Payload, report: Report) -> Payload:
+    """Take much at once, faster than anybody looks; say how far it came."""
+    held = []
+    try:
+        while True:
+            held.append(bytearray(b"x" * (8 << 20)))
+    except MemoryError:
+        taken = len(held)
+        held.clear()
+        report({"megabytes": 8 * taken})
+        raise RuntimeError("a library hides what happened") from None
+
+
+def open_many(payload: Payload, report: Report) -> Payload:
+    with contextlib.ExitStack() as files:
+        for number in range(payload["files"]):
+            try:
+                files.enter_context(open("/dev/null"))  # noqa: PTH123  counts descriptors, not files
+            except OSError as error:
+                return {"opened": number, "errno": errno.errorcode[error.errno]}
+    return {"opened": payload["files"], "errno": None}
+
+
+def write_much(payload: Payload, report: Report) -> Payload:
+    with tempfile.TemporaryFile() as file:
+        try:
+            for _ in range(payload["megabytes"]):
+                file.write(bytes(1 << 20))
+        except OSError:
+            return {"hidden": True}
+    return {}
+
+
+def look_around(payload: Payload, report: Report) -> Payload:
+    """What a child has been given."""
+    links = list(Path("/proc/self/fd").iterdir())
+    descriptors = {int(link.name): str(link.readlink()) for link in links if link.is_symlink()}
+    return {"descriptors": descriptors, "temporary": tempfile.gettempdir()}
 
 
 def refuse_to_stop(payload: Payload, report: Report) -> Payload:

@@ -1,3 +1,5 @@
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -6,6 +8,7 @@ import psutil
 import pytest
 
 from app import isolation
+from app.confinement import KernelLimits
 from app.errors import InvalidRequestError, from_dict
 from app.isolation import Child, Ending, Limits
 
@@ -107,8 +110,22 @@ def test_crash_keeps_last_words_and_exit_code(child, function, code):
     assert ("last words" in tail) == (function == "vanish")
 
 
-def test_message_that_breaks_off_is_a_crash(child):
-    assert child("break_off").run().ending is Ending.CRASH
+@pytest.mark.parametrize(("seconds", "ending"), [(0, Ending.CRASH), (60, Ending.TIMEOUT)])
+def test_message_that_breaks_off_holds_nobody_up(child, seconds, ending):
+    outcome = child("break_off", {"seconds": seconds}, wall_seconds=0.5).run()
+    assert outcome.ending is ending
+
+
+@pytest.mark.parametrize(
+    "line", ["", "gibberish", "[]", "7", "null", "{}", '{"kind": "value"}', '{"kind": "error"}', "\\xff"]
+)
+def test_what_is_no_message_is_a_crash(child, line):
+    assert child("babble", {"line": line}, wall_seconds=5).run().ending is Ending.CRASH
+
+
+def test_message_without_end_is_a_crash_before_it_fills_the_memory(child, monkeypatch):
+    monkeypatch.setattr(isolation, "_MOST_MESSAGE_BYTES", 1 << 20)
+    assert child("flood").run().ending is Ending.CRASH
 
 
 @pytest.mark.parametrize(
@@ -156,7 +173,61 @@ def test_child_that_never_stops_talking_is_ended_too(child):
 
 def test_memory_limit_ends_what_takes_too_much(child):
     outcome = child("hoard", memory_bytes=600 << 20, wall_seconds=30).run()
-    assert outcome.ending is Ending.MEMORY
+    assert (outcome.ending, outcome.limit) == (Ending.MEMORY, "memory_bytes")
+
+
+def test_memory_of_the_whole_group_counts(child):
+    """None of them has more than some 200 megabytes of its own."""
+    together = {"processes": 4, "megabytes": 200}
+    assert child("hoard_in_company", together, memory_bytes=700 << 20).run().ending is Ending.MEMORY
+    alone = {"processes": 1, "megabytes": 200}
+    outcome = child("hoard_in_company", alone, memory_bytes=700 << 20, wall_seconds=1.5).run()
+    assert outcome.ending is Ending.TIMEOUT
+
+
+def test_burst_of_allocation_ends_at_the_limit_although_nobody_looked(child, monkeypatch):
+    monkeypatch.setattr(isolation, "_POLL_SECONDS", 60.0)
+    running = child("burst", kernel=KernelLimits(data_bytes=900 << 20))
+    outcome = running.run()
+    assert (outcome.ending, outcome.limit) == (Ending.MEMORY, "memory_bytes")
+    assert 100 < running.heard[0]["megabytes"] < 900
+
+
+@pytest.mark.parametrize(
+    ("function", "payload", "kernel", "ending", "limit"),
+    [
+        ("loop", {}, KernelLimits(cpu_seconds=1), Ending.TIMEOUT, "cpu_seconds"),
+        ("write_much", {"megabytes": 9}, KernelLimits(file_bytes=8 << 20), Ending.FILE_SIZE, "file_bytes"),
+        ("write_much", {"megabytes": 8}, KernelLimits(file_bytes=8 << 20), Ending.OK, ""),
+        ("sleep", {"seconds": 1.3}, KernelLimits(cpu_seconds=1), Ending.OK, ""),
+    ],
+    ids=["CPU", "file", "file just fits", "sleep costs no CPU"],
+)
+def test_kernel_holds_a_limit_that_nobody_watches(child, function, payload, kernel, ending, limit):
+    outcome = child(function, payload, wall_seconds=30, kernel=kernel).run()
+    assert (outcome.ending, outcome.limit) == (ending, limit)
+
+
+def test_descriptors_are_as_few_as_allowed(child):
+    few = child("open_many", {"files": 100}, kernel=KernelLimits(descriptors=32)).run().value
+    assert few["errno"] == "EMFILE"
+    assert 20 < few["opened"] < 32
+    assert child("open_many", {"files": 100}).run().value["opened"] == 100
+
+
+def test_child_is_given_its_pipe_the_standard_three_and_a_folder_and_nothing_else(child, tmp_path):
+    """Whatever the caller holds open, sockets and files that are inheritable included."""
+    with socket.socket() as held, (tmp_path / "held").open("wb") as file:
+        held.bind(("127.0.0.1", 0))
+        os.set_inheritable(held.fileno(), True)
+        os.set_inheritable(file.fileno(), True)
+        seen = child("look_around").run().value
+    descriptors = {int(number): target for number, target in seen["descriptors"].items()}
+    log = str(tmp_path / "task" / "log.txt")
+    assert (descriptors.pop(0), descriptors.pop(1), descriptors.pop(2)) == ("/dev/null", log, log)
+    assert len(descriptors) == 1
+    assert descriptors.popitem()[1].startswith("pipe:")
+    assert seen["temporary"] == str(tmp_path / "task" / "tmp")
 
 
 @pytest.mark.parametrize(("function", "politely"), [("beget", True), ("refuse_to_stop", False)])

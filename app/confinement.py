@@ -1,0 +1,129 @@
+"""The child's side of isolation: give up what a computation does not need, compute, answer, end."""
+
+import ctypes
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from app.errors import ServiceError
+
+LOG_NAME = "log.txt"
+OUT_OF_MEMORY = 137  # how a child exits that got no memory: telling more would need some
+
+
+@dataclass(frozen=True)
+class KernelLimits:
+    """What the kernel refuses a child, also between two looks of its parent; None leaves a resource open.
+
+    Memory is counted as private writable pages (RLIMIT_DATA), not as addresses: allocators reserve a gigabyte of
+    those for a few used megabytes. Processes are not counted: RLIMIT_NPROC counts all processes and threads of the
+    user together and does not hold root, while whatever a child starts counts in its group's memory and ends with it.
+    """
+
+    cpu_seconds: int | None = None
+    data_bytes: int | None = None
+    file_bytes: int | None = None
+    descriptors: int | None = None
+
+
+def enter(
+    function: str, payload: dict[str, Any], folder: str, pipe: Connection, limits: KernelLimits
+) -> None:
+    """The child's first function: become a limited group leader, call "module:name", answer in lines of JSON."""
+    parent = os.getppid()
+    os.setsid()
+    _keep_only(pipe.fileno())
+    _die_with_parent()
+    if os.getppid() != parent or not Path(folder).exists():  # the forkserver or the caller is already gone
+        os._exit(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _write_below(Path(folder))
+    module, _, name = function.partition(":")
+
+    def send(message: dict[str, Any]) -> None:
+        line = memoryview(json.dumps(message, allow_nan=False).encode() + b"\n")
+        while line:
+            line = line[os.write(pipe.fileno(), line) :]
+
+    try:
+        function_to_call = getattr(importlib.import_module(module), name)
+        _limit(limits)
+        value = function_to_call(payload, lambda message: send({"kind": "progress", **message}))
+        send({"kind": "value", "value": value})
+    except Exception as error:  # noqa: BLE001  whatever a library raises is reported, not lost
+        if _lacked_memory(error):
+            os._exit(OUT_OF_MEMORY)
+        if isinstance(error, ServiceError):
+            send({"kind": "error", "error": error.as_dict()})
+            return
+        sys.excepthook(type(error), error, error.__traceback__)
+        text = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
+        error_facts = {"code": "internal_error", "detail": text, "advice": "", "evidence": {}}
+        send({"kind": "error", "error": error_facts})
+
+
+def _keep_only(pipe: int) -> None:
+    """Close what the forkserver passed on beside the standard three and the pipe.
+
+    Among it is the pipe by which the forkserver learns that its owner died: while a child held it, both lived on.
+    """
+    most = os.sysconf("SC_OPEN_MAX")
+    os.closerange(3, pipe)
+    os.closerange(pipe + 1, most)
+    forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001  no public way
+    resource_tracker._resource_tracker._fd = None  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when the forkserver dies, which itself ends with its owner."""
+    if sys.platform == "linux":
+        parent_death_signal = 1
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+
+
+def _write_below(folder: Path) -> None:
+    """Send output to a log, and temporary files to a folder, that go when the task's folder goes."""
+    log = os.open(folder / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(temporary)
+    tempfile.tempdir = None  # the answer that Python remembers
+
+
+def _limit(limits: KernelLimits) -> None:
+    """Have the kernel hold the limits; the signals that it sends at two of them end the process."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in (signal.SIGXCPU, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    if limits.cpu_seconds is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
+    for kind, most in (
+        (resource.RLIMIT_DATA, limits.data_bytes),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NOFILE, limits.descriptors),
+    ):
+        if most is not None:
+            resource.setrlimit(kind, (most, most))
+
+
+def _lacked_memory(error: BaseException) -> bool:
+    """Whether it began with a failed allocation, whatever libraries made of it on the way."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
