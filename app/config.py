@@ -34,6 +34,13 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=10.0, gt=0, description="How long a silent worker keeps its task.")
     poll_seconds: float = Field(default=0.2, gt=0, description="How often an embedded worker looks for work.")
     reconcile_seconds: float = Field(default=2.0, gt=0, description="How often lost work is looked for.")
+    retention_days: float = Field(
+        default=30.0,
+        ge=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="Days from upload or last job until a dataset is erased; 0 keeps it for ever.",
+    )
     log_format: str = Field(
         default="text", pattern="^(text|json)$", description="Log lines for people or machines."
     )

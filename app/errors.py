@@ -47,6 +47,12 @@ class DatasetNotFoundError(NotFoundError):
     code, title = "dataset_not_found", "Dataset not found"
 
 
+class DatasetExpiredError(ServiceError):
+    """The dataset was kept for its time, and then erased."""
+
+    status, code, title = 410, "dataset_expired", "Dataset expired"
+
+
 class JobNotFoundError(NotFoundError):
     """No such job."""
 
@@ -167,6 +173,42 @@ class TargetNotFoundError(UnusableDatasetError):
     code, title = "target_not_found", "Target not found"
 
 
+class ColumnNotFoundError(UnusableDatasetError):
+    """No column has a name that was given for a type, the group or the time."""
+
+    code, title = "column_not_found", "Column not found"
+
+
+class ColumnTypeUnusableError(UnusableDatasetError):
+    """Values of a column do not fit the type that was declared for it."""
+
+    code, title = "column_type_unusable", "Column type unusable"
+
+
+class ConflictingDeclarationError(UnusableDatasetError):
+    """One column was declared to be two things."""
+
+    code, title = "conflicting_declaration", "Conflicting declaration"
+
+
+class GroupUnusableError(UnusableDatasetError):
+    """The group is missing in some rows, or holds values that name nothing."""
+
+    code, title = "group_unusable", "Group unusable"
+
+
+class TooFewGroupsError(UnusableDatasetError):
+    """Fewer groups than folds: some fold would have nothing to judge by."""
+
+    code, title = "too_few_groups", "Too few groups"
+
+
+class TimeUnusableError(UnusableDatasetError):
+    """The time is missing in some rows, always the same, or no time at all."""
+
+    code, title = "time_unusable", "Time unusable"
+
+
 class TargetUnusableError(UnusableDatasetError):
     """The target does not fit the task type."""
 
@@ -195,3 +237,9 @@ class NoFeaturesError(UnusableDatasetError):
     """Beside the target there is no column to learn from."""
 
     code, title = "no_features", "No features"
+
+
+class UnsplittableError(UnusableDatasetError):
+    """The group or time column leaves nothing to learn from, or nothing to test on."""
+
+    code, title = "unsplittable", "Unsplittable"

@@ -27,6 +27,7 @@ from app.queue import Doorbell
 from app.store import jobs, tasks, workers
 from app.store.database import Database
 from app.store.tasks import Claim, Renewal
+from workers import retention
 from workers.tasks import experiment, stacking, verification
 
 log = structlog.get_logger(__name__)
@@ -108,7 +109,7 @@ class Supervisor:
                 slot.result()
 
     def reconcile(self) -> None:
-        """Look once for what a death left behind: leases, doorbells, and next steps."""
+        """Look once for what a death left behind (leases, doorbells, next steps), and for data whose time is over."""
         with self.database.write() as session:
             workers.see(
                 session, self.id, socket.gethostname(), self.settings.worker_queue, self.settings.worker_slots
@@ -121,6 +122,8 @@ class Supervisor:
         for job_id in due:
             self._advance(job_id)
         self._ring_again()
+        retention.erase_expired(self.database, self.settings.retention_days)
+        retention.remove_copies(self.database, self.settings)
 
     def _warm_up(self) -> None:
         """Nothing is claimed before children can start quickly: a lease must not run out while libraries load."""

@@ -137,7 +137,7 @@ async def _read_request(request: Request) -> AsyncIterator[RecommendRequest | Up
     "/recommend",
     responses={
         202: {"model": RecommendationResponse, "description": "The ranking, and a verification under way"},
-        **problem_responses(404, 413, 415, 422, 503),
+        **problem_responses(404, 410, 413, 415, 422, 503),
     },
     openapi_extra={
         "requestBody": {
@@ -161,7 +161,12 @@ def create_recommendation(
         wishes: Wishes = asked.form
         with service.describer.describe(asked.file, asked.form.declaration) as description:
             dataset: Dataset | None = datasets.record(
-                session, owner=owner, name=asked.name, content=description.file, facts=description.facts
+                session,
+                owner=owner,
+                name=asked.name,
+                content=description.file,
+                facts=description.facts,
+                contribute=asked.form.contribute,
             )
     else:
         wishes = asked

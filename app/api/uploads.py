@@ -25,6 +25,10 @@ class DatasetForm(RequestModel):
     target: str = Field(min_length=1, max_length=500, description="Name of the column to predict.")
     task_type: TaskType | None = Field(default=None, description="Inferred from the target unless given.")
     name: str | None = Field(default=None, max_length=200, description="What to call the dataset.")
+    contribute: bool = Field(
+        default=True,
+        description="Whether scores measured on this dataset may join the evidence, and outlive the dataset.",
+    )
 
     @property
     def declaration(self) -> Declaration:

@@ -13,6 +13,8 @@ from app.store.database import new_id
 from app.store.tables import Blob, BlobChunk, Dataset, Experiment, Model
 
 CHUNK_BYTES = 1 << 20
+FETCHING = "fetching"  # how names of files begin that are not complete yet
+_MOST_AT_ONCE = 500
 
 
 def put(session: Session, path: Path) -> str:
@@ -22,9 +24,7 @@ def put(session: Session, path: Path) -> str:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     content_hash = digest.hexdigest()
-    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    statement = insert(Blob).values(hash=content_hash, size=path.stat().st_size).on_conflict_do_nothing()
-    if session.execute(statement.returning(Blob.hash)).scalar() is not None:
+    if _is_new(session, content_hash, path.stat().st_size):
         with path.open("rb") as file:
             for position, chunk in enumerate(iter(lambda: file.read(CHUNK_BYTES), b"")):
                 session.add(BlobChunk(hash=content_hash, position=position, content=chunk))
@@ -46,7 +46,7 @@ def fetch(session: Session, content_hash: str, cache_dir: Path) -> Path:
     path = cache_dir / content_hash
     if not path.exists():
         cache_dir.mkdir(parents=True, exist_ok=True)
-        temporary = cache_dir / new_id("fetching")
+        temporary = cache_dir / new_id(FETCHING)
         with temporary.open("wb") as file:
             for chunk in chunks(session, content_hash):
                 file.write(chunk)
@@ -57,8 +57,30 @@ def fetch(session: Session, content_hash: str, cache_dir: Path) -> Path:
 def discard_unreferenced(session: Session, hashes: Iterable[str]) -> None:
     """Delete those of the blobs that no row needs any more."""
     references = (Dataset.content_hash, Experiment.predictions_hash, Model.artifact_hash)
-    for content_hash in set(hashes):
+    for content_hash in sorted(set(hashes)):
+        # Waits for whoever is about to refer to the same bytes, and then sees the reference.
+        session.execute(select(Blob.hash).where(Blob.hash == content_hash).with_for_update())
         in_use = [exists().where(column == content_hash) for column in references]
         if not any(session.scalar(select(condition)) for condition in in_use):
             session.execute(delete(BlobChunk).where(BlobChunk.hash == content_hash))
             session.execute(delete(Blob).where(Blob.hash == content_hash))
+
+
+def stored(session: Session, hashes: Iterable[str]) -> set[str]:
+    """Those of the hashes whose bytes are there."""
+    wanted = sorted(set(hashes))
+    parts = (wanted[start : start + _MOST_AT_ONCE] for start in range(0, len(wanted), _MOST_AT_ONCE))
+    return {
+        found for part in parts for found in session.scalars(select(Blob.hash).where(Blob.hash.in_(part)))
+    }
+
+
+def _is_new(session: Session, content_hash: str, size: int) -> bool:
+    """Write the blob's row; false where it was there, and then nobody can discard it before this transaction ends."""
+    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    written = insert(Blob).values(hash=content_hash, size=size).on_conflict_do_nothing().returning(Blob.hash)
+    there = select(Blob.hash).where(Blob.hash == content_hash).with_for_update(read=True, key_share=True)
+    while session.scalar(written) is None:
+        if session.scalar(there) is not None:
+            return False
+    return True

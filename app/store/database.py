@@ -72,7 +72,8 @@ def new_id(prefix: str) -> str:
 def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:
     connection.isolation_level = None  # sqlite3 then leaves BEGIN to the listener below
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    # What is erased is overwritten with zeros instead of lying in free pages.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
 from app.store.database import new_id, now
-from app.store.tables import Experiment, Job, Task
+from app.store.tables import Dataset, Experiment, Job, Task
 
 ACTIVE = ("queued", "running")
 UNFINISHED = ("queued", "running")
@@ -34,7 +34,7 @@ def begin_verification(
     metric: str,
     time_budget_seconds: float,
 ) -> Job:
-    """Write a verification job and one experiment per configuration."""
+    """Write a verification job and one experiment per configuration; the dataset counts as used from now."""
     job = Job(
         id=new_id("job"),
         owner=owner,
@@ -52,6 +52,12 @@ def begin_verification(
     )
     session.add(job)
     session.flush()
+    session.execute(
+        update(Dataset)
+        .where(Dataset.id == dataset_id)
+        .values(used_at=now())
+        .execution_options(synchronize_session=False)
+    )
     for configuration in configurations:
         task = _add_task(session, job.id, "experiment")
         session.add(

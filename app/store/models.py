@@ -16,6 +16,6 @@ def get(session: Session, owner: str, model_id: str) -> Model:
     if model is None:
         raise ModelNotFoundError(
             f"There is no model {model_id!r}.",
-            "A finished job names its model; deleting a dataset deletes its models.",
+            "A finished job names its model; a dataset that is deleted or expires takes its models along.",
         )
     return model

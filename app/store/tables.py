@@ -47,7 +47,7 @@ class BlobChunk(Base):
 
 
 class Dataset(Base):
-    """A table that somebody sent, typed and described. A deleted one keeps its metafeatures, never its rows."""
+    """A table that somebody sent, typed and described; what an erased one keeps is said in `erasing`."""
 
     __tablename__ = "datasets"
 
@@ -55,6 +55,9 @@ class Dataset(Base):
     owner: Mapped[str] = mapped_column(index=True)
     name: Mapped[str]
     content_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)
+    contribute: Mapped[bool] = mapped_column(
+        default=True
+    )  # whether scores measured on it may join the evidence
     target: Mapped[str] = mapped_column(Text)
     task_type: Mapped[str]
     n_rows: Mapped[int]
@@ -68,7 +71,9 @@ class Dataset(Base):
     metafeature_seconds: Mapped[dict[str, Any]]
     absent_metafeatures: Mapped[list[Any]]
     created_at: Mapped[float] = mapped_column(default=now())
+    used_at: Mapped[float] = mapped_column(default=now(), index=True)  # when it came, or its newest job began
     deleted_at: Mapped[float | None]
+    expired_at: Mapped[float | None]
 
 
 class Recommendation(Base):

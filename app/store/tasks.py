@@ -162,6 +162,12 @@ def reap(session: Session) -> list[tuple[str, str]]:
     return ended
 
 
+def running(session: Session) -> set[tuple[str, int]]:
+    """Id and attempt of every task that a worker holds."""
+    query = select(Task.id, Task.attempt).where(Task.status == "running")
+    return {(task_id, attempt) for task_id, attempt in session.execute(query)}
+
+
 def stale_queues(session: Session, older_than_seconds: float, most: int = 100) -> list[str]:
     """Queues of tasks whose doorbell may have been lost, one entry per task; notes that they are rung now."""
     due = session.execute(

@@ -1,0 +1,78 @@
+"""Data whose time is over: datasets expire, and a worker's copies go with the rows that they were made from.
+
+Every worker looks, at the pace of the reconciler; the database decides who erases, once.
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.config import Settings
+from app.store import blobs, datasets, tasks
+from app.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+_ABANDONED_SECONDS = 3600.0
+
+
+def erase_expired(database: Database, retention_days: float) -> None:
+    """Erase the datasets whose time is over and that no job needs, each in a transaction of its own."""
+    with database.read() as session:
+        due = datasets.due_to_expire(session, retention_days)
+    for dataset_id in due:
+        try:
+            with database.write() as session:
+                erased = datasets.expire(session, dataset_id, retention_days)
+                session.commit()
+        except SQLAlchemyError:
+            log.exception("dataset_not_erased", dataset=dataset_id)  # the others need not wait for it
+        else:
+            if erased:
+                log.info("dataset_expired", dataset=dataset_id)
+
+
+def remove_copies(database: Database, settings: Settings) -> None:
+    """Remove from this worker's disk what the database no longer holds, and what a killed process left there."""
+    _empty_cache(database, settings.cache_dir)
+    _empty_scratch(database, settings.scratch_dir, _ABANDONED_SECONDS + settings.read_seconds)
+
+
+def _empty_cache(database: Database, cache_dir: Path) -> None:
+    # The files first: one that appears after the question was asked is left alone.
+    cached = _entries(cache_dir)
+    if not cached:
+        return
+    with database.read() as session:
+        stored = blobs.stored(session, cached)
+    for name in cached.keys() - stored:
+        if not name.startswith(blobs.FETCHING) or _is_older(cached[name], _ABANDONED_SECONDS):
+            cached[name].unlink(missing_ok=True)
+
+
+def _empty_scratch(database: Database, scratch_dir: Path, seconds: float) -> None:
+    abandoned = {
+        name: path
+        for name, path in _entries(scratch_dir).items()
+        if path.is_dir() and _is_older(path, seconds)
+    }
+    if not abandoned:
+        return
+    with database.read() as session:
+        in_use = {f"{task_id}-{attempt}" for task_id, attempt in tasks.running(session)}
+    for name in abandoned.keys() - in_use:
+        shutil.rmtree(abandoned[name], ignore_errors=True)
+
+
+def _entries(folder: Path) -> dict[str, Path]:
+    return {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
+
+
+def _is_older(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > seconds
+    except FileNotFoundError:  # somebody else was faster
+        return False
