@@ -23,8 +23,14 @@ class Settings(BaseSettings):
         default=None, description="SQLAlchemy URL; postgresql+psycopg://... turns on distributed mode."
     )
     redis_url: str | None = Field(default=None, description="Broker of the Celery workers, redis://...")
-    upload_bytes: int = Field(default=256 << 20, gt=0, description="Most bytes that a request body may have.")
+    upload_bytes: int = Field(default=256 << 20, gt=0, description="Most bytes that an upload may have.")
+    json_bytes: int = Field(default=16 << 20, gt=0, description="Most bytes of any other request body.")
+    spool_bytes: int = Field(default=2 << 30, gt=0, description="Most bytes of all bodies in progress.")
+    body_seconds: float = Field(default=600.0, gt=0, description="Time for one request body to arrive.")
+    idle_seconds: float = Field(default=20.0, gt=0, description="Longest pause within a request body.")
     read_seconds: float = Field(default=60.0, gt=0, description="Time to read and describe one upload.")
+    read_cpu_seconds: int = Field(default=60, gt=0, description="CPU time for the same, of all threads.")
+    table_bytes: int = Field(default=2 << 30, gt=0, description="Most bytes of a file that reading writes.")
     landmarking_seconds: float = Field(default=3.0, ge=0, description="Time for landmarkers within that.")
     memory_bytes: int = Field(default=4 << 30, gt=0, description="Most memory of one child process.")
     worker_queue: str = Field(

@@ -95,8 +95,14 @@ class BodyTooLargeError(ServiceError):
     status, code, title = 413, "body_too_large", "Body too large"
 
 
+class RequestTimeoutError(ServiceError):
+    """A body that does not arrive in time."""
+
+    status, code, title = 408, "request_timeout", "Request timeout"
+
+
 class OverloadedError(ServiceError):
-    """Every slot for reading uploads is taken; trying again helps."""
+    """Every slot for reading uploads, or all room for bodies, is taken; trying again helps."""
 
     status, code, title = 503, "overloaded", "Overloaded"
 

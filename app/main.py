@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     install_problems(app)
-    app.add_middleware(BodyLimit, most_bytes=settings.upload_bytes)
+    app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(RequestId)
     for each in (recommendations, datasets, jobs, models, configurations, health):
         app.include_router(each.router)

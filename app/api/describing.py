@@ -13,14 +13,24 @@ import structlog
 
 from app import isolation
 from app.config import Settings
+from app.confinement import KernelLimits
 from app.errors import OverloadedError, TooLargeDatasetError, UnreadableFileError, from_dict
-from app.isolation import Child, Ending, Limits
+from app.isolation import Child, Limits
 from app.metalearning.columns import Declaration
 from app.store.database import new_id
 
 log = structlog.get_logger(__name__)
 
+_FUNCTION = "app.metalearning.description:describe_upload"
 _WAIT_SECONDS = 5.0
+_MOST_WAITING = 8  # every one of them holds a thread that answers others meanwhile
+_DESCRIPTORS = 64
+_WORDS_FOR_LIMIT = {
+    "wall_seconds": "{:g} seconds of time",
+    "cpu_seconds": "{:g} seconds of CPU time",
+    "memory_bytes": "{:,} bytes of memory",
+    "file_bytes": "{:,} bytes on disk",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,9 @@ class Describer:
     def __init__(self, settings: Settings) -> None:
         isolation.preload("app.metalearning.description", "sklearn.ensemble", "sklearn.neighbors")
         self._settings = settings
-        self._slots = threading.BoundedSemaphore(os.cpu_count() or 1)
+        cores = os.cpu_count() or 1
+        self._slots = threading.BoundedSemaphore(cores)
+        self._places = threading.BoundedSemaphore(cores + _MOST_WAITING)
 
     def warm_up(self) -> None:
         """Have the forkserver load its libraries before the first upload waits for them."""
@@ -49,18 +61,31 @@ class Describer:
 
         Raises: subclasses of UnusableDatasetError, OverloadedError.
         """
-        if not self._slots.acquire(timeout=_WAIT_SECONDS):
-            raise OverloadedError("Every slot for reading uploads is taken.", "Try again in a moment.")
         folder = self._settings.scratch_dir / new_id("upload")
+        with self._slot():
+            try:
+                folder.mkdir(parents=True)
+                with (folder / "upload").open("wb") as file:
+                    shutil.copyfileobj(upload, file, 1 << 20)
+                facts = self._run(folder, declared)
+                yield Description(folder / "table.parquet", facts)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        overloaded = OverloadedError("Every slot for reading uploads is taken.", "Try again in a moment.")
+        if not self._places.acquire(blocking=False):
+            raise overloaded
         try:
-            folder.mkdir(parents=True)
-            with (folder / "upload").open("wb") as file:
-                shutil.copyfileobj(upload, file, 1 << 20)
-            facts = self._run(folder, declared)
-            yield Description(folder / "table.parquet", facts)
+            if not self._slots.acquire(timeout=_WAIT_SECONDS):
+                raise overloaded
+            try:
+                yield
+            finally:
+                self._slots.release()
         finally:
-            self._slots.release()
-            shutil.rmtree(folder, ignore_errors=True)
+            self._places.release()
 
     def _run(self, folder: Path, declared: Declaration) -> dict[str, Any]:
         payload = {
@@ -68,8 +93,7 @@ class Describer:
             "declared": asdict(declared),
             "landmarking_seconds": self._settings.landmarking_seconds,
         }
-        limits = Limits(self._settings.read_seconds, self._settings.memory_bytes)
-        outcome = Child("app.metalearning.description:describe_upload", payload, folder, limits).run()
+        outcome = Child(_FUNCTION, payload, folder, self._limits()).run()
         if outcome.value is not None:
             return outcome.value
         if outcome.error is not None:
@@ -77,11 +101,37 @@ class Describer:
             if error.status >= 500:
                 log.error("description_failed", detail=error.detail, log=outcome.log_tail)
             raise error
-        if outcome.ending in (Ending.TIMEOUT, Ending.MEMORY):
-            raise TooLargeDatasetError(
-                f"Reading the file took more than its share of {outcome.ending.replace('timeout', 'time')}.",
-                "Send a sample of the rows, or fewer columns.",
-            )
+        if outcome.limit:
+            raise self._too_large(outcome.limit)
+        log.warning("reader_crashed", log=outcome.log_tail)
         raise UnreadableFileError(
             "The file could not be read: the reader crashed on it.", "Write it again, as CSV."
+        )
+
+    def _limits(self) -> Limits:
+        settings = self._settings
+        return Limits(
+            settings.read_seconds,
+            settings.memory_bytes,
+            kernel=KernelLimits(
+                cpu_seconds=settings.read_cpu_seconds,
+                # Allocators reserve some memory that is never resident, so the kernel counts with a margin.
+                data_bytes=settings.memory_bytes + settings.memory_bytes // 4,
+                file_bytes=settings.table_bytes,
+                descriptors=_DESCRIPTORS,
+            ),
+        )
+
+    def _too_large(self, limit: str) -> TooLargeDatasetError:
+        most = {
+            "wall_seconds": self._settings.read_seconds,
+            "cpu_seconds": self._settings.read_cpu_seconds,
+            "memory_bytes": self._settings.memory_bytes,
+            "file_bytes": self._settings.table_bytes,
+        }[limit]
+        return TooLargeDatasetError(
+            f"Reading the file takes more than {_WORDS_FOR_LIMIT[limit].format(most)}.",
+            "Send a sample of the rows, or fewer columns.",
+            limit=limit,
+            most=most,
         )
