@@ -18,7 +18,7 @@ def describe(path: Path, declared: Declaration, landmarking_seconds: float) -> t
 
     Raises: subclasses of UnusableDatasetError.
     """
-    raw = read_file(path)
+    raw = read_file(path, target=declared.target)
     table, typing_findings = type_table(raw.frame, declared)
     findings = (*typing_findings, *inspect(table))
     metafeatures = extract(table, landmarking_seconds)
@@ -30,14 +30,7 @@ def describe(path: Path, declared: Declaration, landmarking_seconds: float) -> t
         "classes": list(table.classes),
         "target_sd": float(np.std(table.target_values)) if is_regression else None,
         "columns": _columns(table, raw.frame.column_names),
-        "reading": {
-            "format": raw.format,
-            "encoding": raw.encoding,
-            "delimiter": raw.delimiter,
-            "decimal": raw.decimal,
-            "column_names": raw.frame.column_names,
-            "renamed_columns": list(raw.renamed_columns),
-        },
+        "reading": raw.facts(),
         "findings": [asdict(finding) for finding in findings],
         "metafeatures": metafeatures.values,
         "metafeature_version": SCHEMA_VERSION,

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from app.metalearning.reading import RawTable, ReadingLimits, read_file
 from app.metalearning.recommendation import Question, load_knowledge, recommend
 from tests.tables import CLASSIFICATION, known_metafeatures
 
@@ -19,3 +22,14 @@ def ask(knowledge):
         return recommend(knowledge[task_type], Question(task_type, metafeatures, **question))
 
     return ask
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    """Read bytes as if they were uploaded, under these limits."""
+
+    def read(content: bytes, target: str | None = None, **limits: int) -> RawTable:
+        (tmp_path / "upload").write_bytes(content)
+        return read_file(tmp_path / "upload", ReadingLimits(**limits), target)
+
+    return read

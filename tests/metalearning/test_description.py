@@ -40,9 +40,15 @@ def test_facts_are_json_and_name_everything_once(upload):
     assert (facts["n_rows"], facts["task_type"], facts["target_sd"]) == (60, "classification", None)
     assert facts["reading"] == {
         "format": "csv",
+        "compression": None,
         "encoding": "utf-8",
         "delimiter": ",",
         "decimal": ".",
+        "thousands": None,
+        "padded": False,
+        "has_header": True,
+        "skipped_lines": 0,
+        "code_columns": [],
         "column_names": ["size", "weight", "colour", "old", "made", "number", "class"],
         "renamed_columns": [],
     }

@@ -1,6 +1,5 @@
 import gzip
 import io
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -13,19 +12,10 @@ from app.errors import (
     UnreadableEncodingError,
     UnreadableFileError,
 )
-from app.metalearning.reading import MISSING_MARKERS, RawTable, ReadingLimits, read_file
+from app.metalearning.reading import MISSING_MARKERS
 
 CSV = b"name,height\nann,1.5\nbob,2\n"
 ROWS = {"name": ["ann", "bob"], "height": [1.5, 2.0]}
-
-
-@pytest.fixture
-def read(tmp_path: Path):
-    def read(content: bytes, **limits: int) -> RawTable:
-        (tmp_path / "upload").write_bytes(content)
-        return read_file(tmp_path / "upload", ReadingLimits(**limits))
-
-    return read
 
 
 def as_parquet(frame: pa.Table, **options: object) -> bytes:
@@ -116,7 +106,7 @@ def test_too_many_rows_or_columns_are_refused(read, content):
             read(content, **limits)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
 def test_encoding_is_found_by_itself(read, encoding):
     raw = read("stadt,größe\nköln,1\n".encode(encoding))
     assert raw.encoding == encoding.removesuffix("-sig")
@@ -127,11 +117,9 @@ def test_encoding_is_found_by_itself(read, encoding):
     "content",
     [
         bytes(range(256)) * 4,
-        b"PK\x03\x04" + b"\0" * 30,
-        "a,b\n1,2\n".encode("utf-16-le"),
         b"a,b\n\x811,\x8d\n",
     ],
-    ids=["bytes", "zip", "utf-16 without mark", "no cp1252 character"],
+    ids=["bytes", "no cp1252 character"],
 )
 def test_what_is_no_text_is_refused(read, content):
     with pytest.raises(UnreadableEncodingError):
@@ -156,7 +144,6 @@ def test_ragged_row_is_refused_with_its_line_number(read, row, ending):
     assert caught.value.evidence == {"line": 4}
 
 
-@pytest.mark.xfail(reason="pyarrow counts rows, not lines")
 @pytest.mark.parametrize("row", [b"", b'"one\ntwo",3'], ids=["empty line", "quoted newline"])
 def test_line_number_is_the_one_that_an_editor_shows(read, row):
     content = b"\n".join([b"a,b", row, b"5,6,7", b""])
