@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, Phase, settings
 
 from app.metalearning.columns import Declaration, type_table
 from app.metalearning.description import describe
+from app.metalearning.findings import Finding
 from app.metalearning.metadataset import Evidence
-from app.metalearning.metafeatures import NAMES
+from app.metalearning.metafeatures import LEARNED
 from app.metalearning.table import Column, ColumnType, FloatArray, Table, TaskType, write_table
 from workers.experiments import evaluation, stacking
 
@@ -31,6 +32,18 @@ quick = settings(
 
 def typed(columns: Mapping[str, Any], target: str, task_type: TaskType | None = None) -> Table:
     return type_table(pa.table(dict(columns)), Declaration(target, task_type))[0]
+
+
+def typed_column(
+    values: Any, n_rows: int = 60, **declared: Any
+) -> tuple[str, list[Any], tuple[Finding, ...]]:
+    """The type, the values and the findings of one feature, repeated to a number of rows, beside another."""
+    repeated = pa.array((list(values) * n_rows)[:n_rows])
+    columns = {"x": repeated, "other": [0.5, 1.5] * (n_rows // 2), "y": ["no", "yes"] * (n_rows // 2)}
+    table, findings = type_table(pa.table(columns), Declaration("y", **declared))
+    types = {column.name: column.type for column in table.columns}
+    values = table.frame["x"].to_pylist() if "x" in types else []
+    return types.get("x", ColumnType.ID), values, findings
 
 
 def exactly(columns: Mapping[str, Any], target: Any, *, categorical: tuple[str, ...] = ()) -> Table:
@@ -171,15 +184,15 @@ def targets(most_rows: int = 200) -> st.SearchStrategy[FloatArray]:
 
 def a_vector(**values: float) -> FloatArray:
     """A metafeature vector in which only these are known; dots in names are written as two underscores."""
-    vector = np.full(len(NAMES), np.nan)
+    vector = np.full(len(LEARNED), np.nan)
     for name, value in values.items():
-        vector[NAMES.index(name.replace("__", "."))] = value
+        vector[LEARNED.index(name.replace("__", "."))] = value
     return vector
 
 
 def known_metafeatures(of: Evidence, row: int = 0) -> dict[str, float | None]:
     """Those of a dataset in the evidence, as a request has them."""
-    values = zip(NAMES, of.metafeatures[row], strict=True)
+    values = zip(LEARNED, of.metafeatures[row], strict=True)
     return {name: None if np.isnan(value) else float(value) for name, value in values}
 
 

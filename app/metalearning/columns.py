@@ -1,42 +1,44 @@
 """Give every column its type: numbers, categories, dates and the rest, inferred or declared by the client."""
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.errors import (
-    NoFeaturesError,
-    SingleClassTargetError,
-    TargetNotFoundError,
-    TargetUnusableError,
-    TooFewRowsError,
-    TooManyClassesError,
-    UnreadableEncodingError,
-    UnsupportedColumnError,
+from app.errors import NoFeaturesError, TooFewRowsError, UnsupportedColumnError
+from app.metalearning import written
+from app.metalearning.conversions import (
+    as_days,
+    as_labels,
+    decoded,
+    finite_numbers,
+    flat,
+    is_date,
+    is_label,
+    is_number,
+    with_plain_strings,
 )
-from app.metalearning.findings import Finding, Severity
-from app.metalearning.table import Column, ColumnType, Table, TaskType
+from app.metalearning.declared import Declaration, cast_as, checked
+from app.metalearning.findings import Finding, condensed, found
+from app.metalearning.identifiers import are_counting_integers, are_unique_codes
+from app.metalearning.roles import type_group, type_time
+from app.metalearning.table import Column, ColumnType, Table
+from app.metalearning.targets import type_target, without_missing_targets
+
+__all__ = ["MINIMUM_ROWS", "Declaration", "type_table"]
 
 MINIMUM_ROWS = 20
-MOST_CLASSES = 200
-# An integer target with at most this many values is taken for classes unless the client says otherwise.
-MOST_INTEGER_CLASSES = 20
-# Beyond this magnitude squares and sums overflow; features get it as missing, targets are refused.
-LARGEST_NUMBER = 1e100
+_EXACT_INTEGERS = 2**53
 
 
 @dataclass(frozen=True)
-class Declaration:
-    """What the client says about the columns; everything but the target is inferred where it is left out."""
+class _Feature:
+    """A column after typing; without values where there is nothing to learn from."""
 
-    target: str
-    task_type: TaskType | None = None
-    column_types: Mapping[str, ColumnType] = field(default_factory=dict)
-    group: str | None = None
-    time: str | None = None
+    type: ColumnType
+    values: pa.Array | None
+    source: str | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def type_table(raw: pa.Table, declared: Declaration) -> tuple[Table, tuple[Finding, ...]]:
@@ -44,200 +46,129 @@ def type_table(raw: pa.Table, declared: Declaration) -> tuple[Table, tuple[Findi
 
     Raises: subclasses of UnusableDatasetError, each with what to do.
     """
-    findings: list[Finding] = []
-    target = declared.target.strip()
-    if target not in raw.column_names:
-        near = difflib.get_close_matches(target, raw.column_names, n=3)
-        shown = ", ".join(near or raw.column_names[:10])
-        raise TargetNotFoundError(
-            f"There is no column {target!r}.", f"Name one of the file's columns: {shown}."
-        )
-    raw = _without_missing_targets(_with_plain_strings(raw), target, findings)
+    declared = checked(declared, raw.column_names)
+    raw, findings = without_missing_targets(with_plain_strings(raw), declared.target)
     if raw.num_rows < MINIMUM_ROWS:
         raise TooFewRowsError(
             f"{raw.num_rows} rows with a target are too few to cross-validate.",
             f"Send at least {MINIMUM_ROWS} rows.",
+            n_rows=raw.num_rows,
         )
-    values, task_type = _typed_target(raw[target], target, declared.task_type)
+    target, task_type = type_target(raw[declared.target], declared.target, declared.task_type)
+    frame: dict[str, pa.Array] = {}
     columns: list[Column] = []
-    arrays: list[pa.Array] = []
+    roles = (declared.target, declared.group, declared.time)
     for name in raw.column_names:
-        if name != target and (typed := _typed_feature(raw[name], name, findings)) is not None:
-            columns.append(Column(name, typed[0]))
-            arrays.append(typed[1])
+        if name in roles:
+            continue
+        feature = _type_feature(raw[name], name, declared.column_types.get(name))
+        findings += feature.findings
+        if feature.values is not None:
+            columns.append(Column(name, feature.type, feature.source))
+            frame[name] = feature.values
     if not columns:
         raise NoFeaturesError(
-            "Beside the target no column has values to learn from.", "Send at least one feature column."
+            "Beside the target no column has values to learn from.",
+            "Send at least one feature column; if a column was taken for an id, declare its type.",
+            left_out=[name for name in raw.column_names if name not in roles][:20],
         )
-    frame = pa.table([*arrays, values], names=[*(column.name for column in columns), target])
-    return Table(frame, tuple(columns), target, task_type), tuple(findings)
+    if declared.group is not None:
+        frame[declared.group], finding = type_group(raw[declared.group], declared.group)
+        findings.append(finding)
+    if declared.time is not None:
+        kind = declared.column_types.get(declared.time)
+        frame[declared.time], finding = type_time(raw[declared.time], declared.time, kind)
+        findings.append(finding)
+    frame[declared.target] = target
+    table = Table(pa.table(frame), tuple(columns), declared.target, task_type, declared.group, declared.time)
+    return table, condensed(findings)
 
 
-def _with_plain_strings(frame: pa.Table) -> pa.Table:
-    """String views, which few functions take, as strings."""
-    views = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-    types = [views.get(kind, kind) for kind in frame.schema.types]
-    return frame.cast(pa.schema(list(zip(frame.column_names, types, strict=True))))
-
-
-def _without_missing_targets(raw: pa.Table, target: str, findings: list[Finding]) -> pa.Table:
-    column = raw[target]
-    missing = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
-    n_missing = pc.sum(missing).as_py() or 0
-    if n_missing:
-        findings.append(
-            Finding(
-                "missing_target_rows",
-                Severity.WARNING,
-                target,
-                f"{n_missing} rows without a target were left out.",
-                "Fill in the target, or remove these rows.",
-            )
-        )
-    return raw.filter(pc.invert(missing))
-
-
-def _typed_target(
-    column: pa.ChunkedArray, name: str, task_type: TaskType | None
-) -> tuple[pa.Array, TaskType]:
-    column = _decoded(column)
-    if not _is_number(column.type) and not _is_label(column.type):
+def _type_feature(column: pa.ChunkedArray, name: str, kind: ColumnType | None) -> _Feature:
+    column = decoded(column)
+    if kind is ColumnType.ID:
+        return _as_id(name, "It was declared an id.")
+    known = is_number(column.type) or is_label(column.type) or pa.types.is_temporal(column.type)
+    if not known and column.null_count < len(column):
         raise UnsupportedColumnError(
-            f"The target {name!r} holds {column.type} values.", "Name a column of classes or numbers."
+            f"The column {name!r} holds {column.type} values.",
+            "Flatten nested columns and drop binary ones, or declare the column an id.",
         )
-    n_distinct = pc.count_distinct(column).as_py()
-    if n_distinct < 2:
-        raise SingleClassTargetError(
-            f"The target {name!r} has one value only.", "Name a column that varies, or send more rows."
-        )
-    if pa.types.is_floating(column.type) and not _has_finite_spread(column):
-        raise TargetUnusableError(
-            f"The target {name!r} holds infinite values, or too large ones.",
-            "Remove these rows, or cap the values.",
-        )
-    task_type = task_type or _inferred_task_type(column, n_distinct)
-    if task_type is TaskType.REGRESSION:
-        if not _is_number(column.type):
-            raise TargetUnusableError(
-                f"The target {name!r} holds {column.type} values, regression needs numbers.",
-                "Ask for classification, or name a numeric column.",
-            )
-        return pc.cast(column, pa.float64(), safe=False).combine_chunks(), task_type
-    if n_distinct > min(MOST_CLASSES, len(column) // 2):
-        raise TooManyClassesError(
-            f"The target {name!r} has {n_distinct} classes in {len(column)} rows.",
-            "Ask for regression if it is a quantity, or merge classes.",
-        )
-    return _labels(column), task_type
+    feature = _inferred(column, name) if kind is None else _Feature(kind, *cast_as(column, kind, name))
+    if feature.values is None or feature.values.null_count < len(column):
+        return feature
+    detail = "The column holds no value and was left out."
+    empty = found("all_missing_column", name, detail, n_rows=len(column))
+    return _Feature(feature.type, None, findings=(*feature.findings, empty))
 
 
-def _has_finite_spread(column: pa.ChunkedArray) -> bool:
-    """Whether sums of squares of the values stay numbers."""
-    numbers = pc.cast(column, pa.float64())
-    return bool(pc.all(pc.less(pc.abs(numbers), LARGEST_NUMBER)).as_py())
-
-
-def _inferred_task_type(column: pa.ChunkedArray, n_distinct: int) -> TaskType:
-    if not _is_number(column.type) or n_distinct == 2:
-        return TaskType.CLASSIFICATION
-    if pa.types.is_integer(column.type) and n_distinct <= MOST_INTEGER_CLASSES:
-        return TaskType.CLASSIFICATION
-    return TaskType.REGRESSION
-
-
-def _typed_feature(
-    column: pa.ChunkedArray, name: str, findings: list[Finding]
-) -> tuple[ColumnType, pa.Array] | None:
-    """The column's type and its values as pipelines take them; None where there is nothing to learn from."""
-    column = _decoded(column)
-    if column.null_count == len(column):
-        findings.append(
-            Finding(
-                "all_missing_column",
-                Severity.WARNING,
-                name,
-                "The column holds no value and was left out.",
-                "Remove the column, or fill it.",
-            )
-        )
-        return None
+def _inferred(column: pa.ChunkedArray, name: str) -> _Feature:
     if pa.types.is_boolean(column.type):
-        return ColumnType.BOOLEAN, pc.cast(pc.cast(column, pa.int8()), pa.float64()).combine_chunks()
+        return _Feature(ColumnType.BOOLEAN, flat(pc.cast(pc.cast(column, pa.int8()), pa.float64())))
     if pa.types.is_temporal(column.type):
-        has_date = pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)
-        return ColumnType.DATE if has_date else ColumnType.TIME, _as_days(column)
-    if _is_number(column.type):
-        numbers = _finite(pc.cast(column, pa.float64(), safe=False), name, findings)
-        return None if numbers.null_count == len(numbers) else (ColumnType.NUMERIC, numbers)
-    if not _is_label(column.type):
-        raise UnsupportedColumnError(
-            f"The column {name!r} holds {column.type} values.", "Flatten nested columns and drop binary ones."
+        return _Feature(ColumnType.DATE if is_date(column.type) else ColumnType.TIME, as_days(column))
+    if is_number(column.type):
+        return _as_numbers(column, name)
+    if is_label(column.type):
+        return _as_strings(column, name)
+    return _Feature(ColumnType.NUMERIC, pa.nulls(len(column), pa.float64()))
+
+
+def _as_numbers(column: pa.ChunkedArray, name: str) -> _Feature:
+    if are_counting_integers(column, name):
+        return _as_id(name, "The column counts the rows.")
+    numbers, n_infinite = finite_numbers(column)
+    findings = []
+    if n_infinite:
+        detail = f"{n_infinite} infinite or absurdly large values were taken as missing."
+        findings.append(found("infinite_values", name, detail, n_values=n_infinite))
+    if pa.types.is_integer(column.type) and column.type.bit_width == 64:
+        largest = pc.max(pc.abs(numbers)).as_py()
+        if largest is not None and largest > _EXACT_INTEGERS:
+            detail = "Integers beyond 2^53 were rounded: as numbers some of them are no longer different."
+            findings.append(found("large_integers", name, detail, largest=largest))
+    return _Feature(ColumnType.NUMERIC, numbers, findings=tuple(findings))
+
+
+def _as_strings(column: pa.ChunkedArray, name: str) -> _Feature:
+    labels = as_labels(column)
+    encoded = labels.dictionary_encode()
+    distinct = encoded.dictionary
+    if number := written.number_format(distinct):
+        numbers, _ = finite_numbers(
+            written.read_numbers(written.trimmed(distinct), number).take(encoded.indices)
         )
-    labels = _labels(column)
-    n_distinct = pc.count_distinct(labels).as_py()
-    is_text = n_distinct > 0.5 * len(labels) and n_distinct > MINIMUM_ROWS
-    if is_text:
-        findings.append(
-            Finding(
-                "nearly_unique_strings",
-                Severity.WARNING,
-                name,
-                f"{n_distinct} different strings in {len(labels)} rows: an id or free text.",
-                "Remove ids; free text is used only through its most frequent values.",
-            )
-        )
-    return ColumnType.TEXT if is_text else ColumnType.CATEGORICAL, labels
+        detail = f"The strings were read as numbers of the form {number}."
+        finding = found("number_like_strings", name, detail, format=number, example=_example(distinct))
+        return _Feature(ColumnType.NUMERIC, numbers, number, (finding,))
+    if formats := written.date_formats(distinct):
+        return _as_written_dates(encoded, formats, name)
+    if are_unique_codes(distinct, len(labels)):
+        return _as_id(name, "Every row has a code of its own.", example=_example(distinct))
+    n_distinct = len(distinct)
+    if n_distinct <= 0.5 * len(labels) or n_distinct <= MINIMUM_ROWS:
+        return _Feature(ColumnType.CATEGORICAL, labels)
+    detail = f"{n_distinct} different strings in {len(labels)} rows: an id or free text."
+    finding = found("nearly_unique_strings", name, detail, n_distinct=n_distinct, n_rows=len(labels))
+    return _Feature(ColumnType.TEXT, labels, findings=(finding,))
 
 
-def _finite(numbers: pa.ChunkedArray, name: str, findings: list[Finding]) -> pa.Array:
-    """Numbers with NaN, infinite and absurdly large values as missing."""
-    usable = pc.less(pc.abs(numbers), LARGEST_NUMBER)  # false for NaN
-    infinite = pc.sum(pc.and_(pc.invert(usable), pc.invert(pc.is_nan(numbers)))).as_py() or 0
-    if infinite:
-        findings.append(
-            Finding(
-                "infinite_values",
-                Severity.WARNING,
-                name,
-                f"{infinite} infinite or absurdly large values were taken as missing.",
-                "Replace them by numbers.",
-            )
-        )
-    return pc.if_else(usable, numbers, None).combine_chunks()
+def _as_written_dates(encoded: pa.DictionaryArray, formats: list[str], name: str) -> _Feature:
+    used, *others = formats
+    days = written.read_dates(written.trimmed(encoded.dictionary), used).take(encoded.indices)
+    example = _example(encoded.dictionary)
+    detail = f"The strings were read as dates of the form {used}."
+    findings = [found("date_like_strings", name, detail, format=used, example=example)]
+    if others:
+        detail = f"{example!r} was read by {used}; {others[0]} would fit all values as well."
+        findings.append(found("ambiguous_dates", name, detail, format=used, other_format=others[0]))
+    return _Feature(ColumnType.DATE, days, used, tuple(findings))
 
 
-def _as_days(column: pa.ChunkedArray) -> pa.Array:
-    """Dates and times as days since 1970 (times of day as fractions of a day)."""
-    if pa.types.is_time(column.type) or pa.types.is_duration(column.type):
-        ticks = pc.cast(column, pa.int64() if column.type.bit_width == 64 else pa.int32())
-        per_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[column.type.unit]
-        return pc.divide(pc.cast(ticks, pa.float64(), safe=False), per_second * 86400.0).combine_chunks()
-    microseconds = pc.cast(pc.cast(column, pa.timestamp("us"), safe=False), pa.int64())
-    return pc.divide(pc.cast(microseconds, pa.float64(), safe=False), 86400e6).combine_chunks()
+def _as_id(name: str, detail: str, **evidence: str) -> _Feature:
+    finding = found("id_column", name, f"{detail} It is no feature.", **evidence)
+    return _Feature(ColumnType.ID, None, findings=(finding,))
 
 
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def _labels(column: pa.ChunkedArray) -> pa.Array:
-    """Values as strings; whole numbers without a decimal point, so that 1 and 1.0 are one class."""
-    if pa.types.is_floating(column.type):
-        column = pc.cast(column, pa.float64())
-        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), float(2**53)))
-        if pc.all(whole).as_py():
-            column = pc.cast(column, pa.int64(), safe=False)
-    labels = pc.cast(column, pa.string()).combine_chunks()
-    if pc.any(pc.match_substring(labels, "\x00")).as_py():
-        raise UnreadableEncodingError(
-            "A value holds the character NUL.", "Remove it and send the file again."
-        )
-    return labels
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _is_label(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_boolean(kind))
+def _example(distinct: pa.Array) -> str:
+    return str(distinct.drop_null()[0])[:100]

@@ -44,10 +44,14 @@ NUMBER_LIKE = (ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.DATE, ColumnTy
 
 @dataclass(frozen=True)
 class Column:
-    """One feature column."""
+    """One feature column; `source` is the format of numbers or dates that the file holds as strings.
+
+    Numbers are written like `1,234.5` or `1.234,5`, dates as `ISO8601` or by a format of strptime.
+    """
 
     name: str
     type: ColumnType
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,24 +78,22 @@ class Table:
     @cached_property
     def numeric(self) -> FloatArray:
         """The number-like columns, shape (rows, columns), NaN where missing."""
-        columns = [self._floats(column.name) for column in self.columns if column.type in NUMBER_LIKE]
+        columns = [self.floats(column.name) for column in self.columns if column.type in NUMBER_LIKE]
         return np.column_stack(columns) if columns else np.empty((self.n_rows, 0))
 
     @cached_property
     def categorical(self) -> IntArray:
         """Codes of the category-like columns, shape (rows, columns), -1 where missing."""
-        columns = [
-            _codes(self.frame[column.name])[0] for column in self.columns if column.type not in NUMBER_LIKE
-        ]
+        columns = [self.codes(column.name) for column in self.columns if column.type not in NUMBER_LIKE]
         return np.column_stack(columns) if columns else np.empty((self.n_rows, 0), dtype=np.int64)
 
     @cached_property
     def target_values(self) -> FloatArray:
         """The target, shape (rows,): class codes in the order of `classes`, or the numbers themselves."""
         if self.task_type is TaskType.REGRESSION:
-            return self._floats(self.target)
+            return self.floats(self.target)
         codes, labels = _codes(self.frame[self.target])
-        position = np.argsort(np.argsort(labels))
+        position = np.argsort(np.argsort(labels.to_pylist()))
         return position[codes].astype(np.float64)
 
     @cached_property
@@ -99,25 +101,30 @@ class Table:
         """Class labels in sorted order; empty for regression."""
         if self.task_type is TaskType.REGRESSION:
             return ()
-        return tuple(sorted(_codes(self.frame[self.target])[1].tolist()))
+        return tuple(sorted(_codes(self.frame[self.target])[1].to_pylist()))
 
     @cached_property
     def groups(self) -> IntArray | None:
         """Codes of the group column, shape (rows,): rows of one group are never split up; None without one."""
-        return None if self.group is None else _codes(self.frame[self.group])[0]
+        return None if self.group is None else self.codes(self.group)
 
     @cached_property
     def times(self) -> FloatArray | None:
         """The time column, shape (rows,): what is learned from never lies after what is predicted; None without one."""
-        return None if self.time is None else self._floats(self.time)
+        return None if self.time is None else self.floats(self.time)
 
     def take(self, rows: IntArray) -> "Table":
         """The same table with only these rows, in this order."""
         return replace(self, frame=self.frame.take(pa.array(rows)))
 
-    def _floats(self, name: str) -> FloatArray:
-        values: FloatArray = self.frame[name].to_numpy(zero_copy_only=False).astype(np.float64)
-        return values
+    def floats(self, name: str) -> FloatArray:
+        """A number-like column, shape (rows,), NaN where missing; not to be written to, it may be the frame's own memory."""
+        values = self.frame[name].to_numpy(zero_copy_only=False)
+        return np.asarray(values, dtype=np.float64)
+
+    def codes(self, name: str) -> IntArray:
+        """A category-like column's codes in order of first occurrence, shape (rows,), -1 where missing."""
+        return _codes(self.frame[name])[0]
 
 
 def write_table(table: Table, path: Path) -> None:
@@ -125,7 +132,7 @@ def write_table(table: Table, path: Path) -> None:
     description = {
         "target": table.target,
         "task_type": table.task_type,
-        "columns": [[column.name, column.type] for column in table.columns],
+        "columns": [[column.name, column.type, column.source] for column in table.columns],
         "group": table.group,
         "time": table.time,
     }
@@ -137,7 +144,7 @@ def read_table(path: Path) -> Table:
     """Read what `write_table` wrote."""
     frame = pa.parquet.read_table(path)
     description = json.loads(frame.schema.metadata[b"metaselect"])
-    columns = tuple(Column(name, ColumnType(kind)) for name, kind in description["columns"])
+    columns = tuple(Column(name, ColumnType(kind), source) for name, kind, source in description["columns"])
     return Table(
         frame,
         columns,
@@ -148,8 +155,8 @@ def read_table(path: Path) -> Table:
     )
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[IntArray, npt.NDArray[np.str_]]:
+def _codes(column: pa.ChunkedArray) -> tuple[IntArray, pa.Array]:
     """Codes in order of first occurrence (-1 where missing), and the label of each code."""
     encoded = column.combine_chunks().dictionary_encode()
     codes = encoded.indices.fill_null(MISSING_CODE).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, np.array(encoded.dictionary.to_pylist(), dtype=np.str_)
+    return codes, encoded.dictionary

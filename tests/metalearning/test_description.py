@@ -65,10 +65,10 @@ def test_numeric_target_has_a_spread(upload):
 
 
 def test_findings_of_typing_and_preflight_come_together(tmp_path):
-    lines = ["id,empty,y", *(f"{row},,{'ab'[row % 2]}" for row in range(30)), "30,,"]
+    lines = ["x,empty,y", *(f"{row},,{'ab'[row % 2]}" for row in range(30)), "30,,"]
     (tmp_path / "upload").write_text("\n".join(lines))
     codes = {finding["code"] for finding in described(tmp_path / "upload", "y")[1]["findings"]}
-    assert codes == {"missing_target_rows", "all_missing_column", "id_like_column"}
+    assert codes == {"missing_target_rows", "all_missing_column", "few_rows"}
 
 
 def test_upload_leaves_the_typed_table_beside_it(upload):
