@@ -2,7 +2,7 @@
 
 Frozen: a score is comparable with another only under the same protocol, so a change here is protocol 2.
 Everything follows from the target and the seed alone; rows are dealt from an order sorted by target, which stratifies
-classes and quantiles alike and never fails on rare classes.
+classes and quantiles alike and never fails on rare classes. Datasets with groups or times are split by `dealing`.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def sample_rows(target: FloatArray, most_rows: int = MOST_ROWS, seed: int = SEED
     n_rows = len(target)
     if n_rows <= most_rows:
         return np.arange(n_rows)
-    order = _order_by_target(target, seed)
+    order = order_by_target(target, seed)
     return np.sort(order[np.arange(most_rows) * n_rows // most_rows])
 
 
@@ -37,13 +37,13 @@ def n_folds(n_rows: int) -> int:
 def assign_folds(target: FloatArray, folds: int | None = None, seed: int = SEED) -> IntArray:
     """The fold of every row, shape (rows,), stratified by target; protocol 1's number of folds unless one is given."""
     assigned = np.empty(len(target), dtype=np.int64)
-    assigned[_order_by_target(target, seed)] = np.arange(len(target)) % (folds or n_folds(len(target)))
+    assigned[order_by_target(target, seed)] = np.arange(len(target)) % (folds or n_folds(len(target)))
     return assigned
 
 
 def assign_halves(target: FloatArray, seed: int = SEED) -> IntArray:
     """Half 0 (A: may be selected by) or half 1 (B: only scores) for every row, stratified by target."""
-    order = _order_by_target(target, seed + 1)
+    order = order_by_target(target, seed + 1)
     n_pairs = (len(target) + 1) // 2
     first = np.random.default_rng(seed + 2).integers(2, size=n_pairs)
     halves = np.empty(len(target), dtype=np.int64)
@@ -60,7 +60,13 @@ def anchor_rows(target: FloatArray, training_rows: IntArray, seed: int = SEED) -
     }
 
 
-def _order_by_target(target: FloatArray, seed: int) -> IntArray:
+def latest_rows(times: FloatArray, training_rows: IntArray) -> dict[int, IntArray]:
+    """For every anchor smaller than the training set: that many of its rows, the last ones in time."""
+    latest = training_rows[np.argsort(times[training_rows], kind="stable")]
+    return {anchor: np.sort(latest[-anchor:]) for anchor in ANCHORS if anchor < len(latest)}
+
+
+def order_by_target(target: FloatArray, seed: int) -> IntArray:
     """Rows sorted by target, rows of equal target in random order."""
     shuffled = np.random.default_rng(seed).permutation(len(target))
     return shuffled[np.argsort(target[shuffled], kind="stable")]

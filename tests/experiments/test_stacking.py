@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import skops.io
 
-from app.metalearning import protocol
+from app.metalearning import splits
 from app.metalearning.metrics import METRICS, headline_metric
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.portfolio.expressions import source
@@ -14,11 +14,13 @@ from tests.tables import (
     REGRESSION,
     combine,
     complementary_table,
+    exactly,
     measure,
     mixed_table,
     noise_table,
 )
-from workers.experiments import evaluation, pipelines, scoring, stacking
+from workers.experiments import comparison, ensembling, evaluation, pipelines, scoring, stacking
+from workers.experiments.measured import Measured, load_measured
 
 LINE = {CLASSIFICATION: "clf-logistic_regression-default", REGRESSION: "reg-ridge-default"}
 TREE = {CLASSIFICATION: "clf-decision_tree-leaf_8", REGRESSION: "reg-decision_tree-leaf_8"}
@@ -26,7 +28,7 @@ TREE = {CLASSIFICATION: "clf-decision_tree-leaf_8", REGRESSION: "reg-decision_tr
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(stacking, "_N_RESAMPLES", 40)
+    monkeypatch.setattr(comparison, "_N_RESAMPLES", 40)
 
 
 @pytest.fixture(scope="module", params=list(TaskType))
@@ -64,8 +66,8 @@ def test_artifact_of_a_stack_is_the_stack_fitted_on_all_rows(complementary, tmp_
         folder / stacking.ARTIFACT_FILE, trusted=outcome["card"]["artifact"]["trusted_types"]
     )
     names = (LINE[table.task_type], TREE[table.task_type])
-    members = [stacking._load(measure(table, name, tmp_path)) for name in names]
-    expression = stacking.winning_expression(table.task_type, members, table.target_values)
+    members = [load_measured(measure(table, name, tmp_path)) for name in names]
+    expression = ensembling.winning_expression(table, members, table.target_values, splits.plan(table))
     target = table.target_values.astype(int) if table.task_type is CLASSIFICATION else table.target_values
     again = pipelines.build(expression).fit(pipelines.features(table), target)
     predict = "predict_proba" if table.task_type is CLASSIFICATION else "predict"
@@ -120,11 +122,11 @@ def measured(name, predictions, target, halves):
         scoring.score(CLASSIFICATION, target[rows], predictions[rows]) for rows in (halves >= 0, halves == 0)
     )
     costs = {"fit_cpu_seconds": 1.0, "predict_cpu_seconds_per_1000_rows": 1.0}
-    return stacking.Measured(name, of_all, of_a, predictions, costs)
+    return Measured(name, of_all, of_a, predictions, costs)
 
 
-TARGET = np.arange(60) % 2 * 1.0
-FOLDS, HALVES = protocol.assign_folds(TARGET), protocol.assign_halves(TARGET)
+ALTERNATING = exactly({"x": np.zeros(60)}, ["p", "q"] * 30)
+PLAN, TARGET = splits.plan(ALTERNATING), ALTERNATING.target_values
 
 
 def test_stack_of_models_that_know_nothing_scores_at_chance():
@@ -133,24 +135,23 @@ def test_stack_of_models_that_know_nothing_scores_at_chance():
         random = np.random.default_rng(seed)
         costs = {"fit_cpu_seconds": 1.0, "predict_cpu_seconds_per_1000_rows": 1.0}
         models = [
-            stacking.Measured(name, {}, {}, centroid_predictions(random, TARGET, FOLDS), costs)
-            for name in "abc"
+            Measured(name, {}, {}, centroid_predictions(random, TARGET, PLAN.folds), costs) for name in "abc"
         ]
-        stacked = stacking._stack_out_of_fold(CLASSIFICATION, models, TARGET, FOLDS, HALVES)
+        stacked = ensembling.stack_out_of_fold(ALTERNATING, models, TARGET, PLAN)
         scores.append(stacked.scores["roc_auc"])
     assert np.mean(scores) == pytest.approx(0.5, abs=0.04)
 
 
 def test_comparison_chooses_on_one_half_and_judges_on_the_other():
     perfect = np.eye(2)[TARGET.astype(int)]
-    weak = centroid_predictions(np.random.default_rng(0), TARGET, FOLDS)
+    weak = centroid_predictions(np.random.default_rng(0), TARGET, PLAN.folds)
     # Perfect on half A, which chooses, and always wrong on half B, which judges.
-    lucky = np.where(HALVES[:, None] == 0, perfect, 1 - perfect)
+    lucky = np.where(PLAN.halves[:, None] == 0, perfect, 1 - perfect)
 
     def compare(singles, stacked, metric="accuracy"):
-        models = [measured(name, predictions, TARGET, HALVES) for name, predictions in singles.items()]
-        stacked = measured("stack", stacked, TARGET, HALVES)
-        return stacking.compare(METRICS[metric], CLASSIFICATION, models, stacked, TARGET, HALVES)
+        models = [measured(name, predictions, TARGET, PLAN.halves) for name, predictions in singles.items()]
+        stacked = measured("stack", stacked, TARGET, PLAN.halves)
+        return comparison.compare(METRICS[metric], models, stacked, TARGET, PLAN)
 
     better = compare({"weak": weak, "lucky": lucky}, perfect)
     assert (better.single, better.difference, better.verdict) == ("lucky", 1.0, "stack_better")

@@ -38,13 +38,14 @@ def make_card(
         "dataset": {**dataset, "n_rows": table.n_rows},
         "metric": result["metric"],
         "scores": row["scores"],
+        "splits": result["splits"],
         "scores_from": (
             f"out-of-fold predictions under protocol {protocol.PROTOCOL} "
             f"(at most {protocol.MOST_ROWS} rows); the model itself is fitted on all rows"
         ),
         "stack_comparison": result["stack_comparison"],
         "limits": [
-            "Scores hold for new rows from the same source as the training rows.",
+            _validity(table),
             "A classifier predicts class codes: positions in `classes`.",
             "The score of the best of several configurations is slightly optimistic.",
         ],
@@ -55,3 +56,14 @@ def make_card(
         },
         "artifact": {"format": "skops", "trusted_types": trusted_types},
     }
+
+
+def _validity(table: Table) -> str:
+    """For which rows the scores hold."""
+    if table.time is not None:
+        return f"Scores hold for rows that come after the training rows in {table.time}; the near future, at best."
+    if table.group is not None:
+        return (
+            f"Scores hold for rows of new values of {table.group}, from the same source as the training rows."
+        )
+    return "Scores hold for new rows from the same source as the training rows."

@@ -17,8 +17,9 @@ import psutil
 
 from app.errors import ServiceError
 from app.isolation import Limits, Report
-from app.metalearning import protocol
+from app.metalearning import protocol, splits
 from app.metalearning.portfolio import Configuration, find_configuration
+from app.metalearning.splits import UNTESTED, Plan
 from app.metalearning.table import FloatArray, IntArray, TaskType, read_table
 from workers.experiments import pipelines, scoring
 
@@ -54,6 +55,9 @@ def limits(memory_bytes: int, wall_seconds: float = float("inf")) -> Limits:
 def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     """Cross-validate; write out-of-fold predictions to the task's folder; return scores and costs.
 
+    The file holds the sampled `rows` of the table, in which of the `folds` each was tested, and its `predictions`. Where
+    splits go forward in time some rows are never tested: their fold is -1, their prediction NaN, and no score knows them.
+
     Args:
         payload: `table` (path of a typed table), `configuration` (id), `folder` (for the predictions).
         report: told before every fit, so that the watching process can hold its limits.
@@ -63,48 +67,46 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     resident_before = process.memory_info().rss
     table = read_table(Path(payload["table"]))
     configuration = find_configuration(payload["configuration"])
-    rows = protocol.sample_rows(table.target_values)
-    sample = table.take(rows)
-    data = pipelines.features(sample)
-    target = table.target_values[rows]
+    plan = splits.plan(table)
+    data = pipelines.features(table.take(plan.rows))
+    target = table.target_values[plan.rows]
     n_classes = len(table.classes)
-    folds = protocol.assign_folds(target)
-    n_folds = int(folds.max()) + 1
-    predictions = np.zeros((len(target), n_classes) if n_classes else len(target))
+    n_splits = len(plan.splits)
+    predictions = np.full((len(target), n_classes) if n_classes else len(target), np.nan)
     fold_scores, fits = [], []
-    for fold in range(n_folds):
-        report({"kind": "fit", "phase": "cross-validation", "done": fold, "total": n_folds})
-        test = np.flatnonzero(folds == fold)
-        fit = _fit(configuration, data, target, np.flatnonzero(folds != fold), test, n_classes)
-        predictions[test] = fit.predictions
-        fold_scores.append(scoring.score(table.task_type, target[test], fit.predictions))
+    for fold, split in enumerate(plan.splits):
+        report({"kind": "fit", "phase": "cross-validation", "done": fold, "total": n_splits})
+        fit = _fit(configuration, data, target, split.training, split.test, n_classes)
+        predictions[split.test] = fit.predictions
+        fold_scores.append(scoring.score(table.task_type, target[split.test], fit.predictions))
         fits.append(fit)
-    curve = _learning_curve(configuration, data, target, folds, n_classes, report)
-    halves = protocol.assign_halves(target)
-    scores = scoring.score(table.task_type, target, predictions)
+    curve = _learning_curve(configuration, data, target, plan, n_classes, report)
+    tested = plan.folds != UNTESTED
+    scores = _score_where(table.task_type, tested, target, predictions)
     if not np.isfinite(list(scores.values())).all():
         raise NotMeasurableError(
             f"{configuration.id} predicted absurd values.", "Choose another configuration."
         )
     np.savez_compressed(
         Path(payload["folder"]) / PREDICTIONS_FILE,
-        rows=rows,
-        folds=folds,
+        rows=plan.rows,
+        folds=plan.folds,
         predictions=predictions.astype("f4"),
     )
     return {
         "protocol": protocol.PROTOCOL,
         "configuration": configuration.id,
         "fingerprint": configuration.fingerprint,
+        "splits": splits.describe(table),
         "n_rows": len(target),
         "scores": scores,
-        "scores_a": _score_where(table.task_type, halves == 0, target, predictions),
-        "scores_b": _score_where(table.task_type, halves == 1, target, predictions),
+        "scores_a": _score_where(table.task_type, plan.halves == 0, target, predictions),
+        "scores_b": _score_where(table.task_type, plan.halves == 1, target, predictions),
         "fold_scores": fold_scores,
         "learning_curve": curve,
         "fit_cpu_seconds": float(np.mean([fit.fit_cpu_seconds for fit in fits])),
         "fit_wall_seconds": float(np.mean([fit.fit_wall_seconds for fit in fits])),
-        "predict_cpu_seconds_per_1000_rows": 1000 * sum(f.predict_cpu_seconds for f in fits) / len(target),
+        "predict_cpu_seconds_per_1000_rows": 1000 * sum(f.predict_cpu_seconds for f in fits) / np.sum(tested),
         "peak_memory_bytes": max(0, _peak_resident_bytes() - resident_before),
         "versions": versions(configuration),
     }
@@ -172,15 +174,15 @@ def _learning_curve(
     configuration: Configuration,
     data: pd.DataFrame,
     target: FloatArray,
-    folds: IntArray,
+    plan: Plan,
     n_classes: int,
     report: Report,
 ) -> list[dict[str, Any]]:
-    """Scores on the first fold after training on the anchors' rows; anchors that cannot be learned from are left out."""
-    test = np.flatnonzero(folds == 0)
+    """Scores on the first split's test rows after training on the anchors' rows; anchors that cannot be learned from are left out."""
+    test = plan.splits[0].test
     task_type = TaskType.CLASSIFICATION if n_classes else TaskType.REGRESSION
     points = []
-    for anchor, rows in protocol.anchor_rows(target, np.flatnonzero(folds != 0)).items():
+    for anchor, rows in plan.anchors.items():
         if len(np.unique(target[rows])) < 2:
             continue
         report({"kind": "fit", "phase": "learning curve", "anchor": anchor})

@@ -1,16 +1,18 @@
-"""Scores of predictions: every metric of the task type at once."""
+"""Scores of predictions: every metric of the task type, or one alone."""
+
+from collections.abc import Callable
 
 import numpy as np
 import scipy.stats
 from sklearn.metrics import f1_score, roc_auc_score
 
-from app.metalearning.table import FloatArray, TaskType
+from app.metalearning.table import FloatArray, IntArray, TaskType
 
 SMALLEST_PROBABILITY = 1e-7
 
 
 def score(task_type: TaskType, target: FloatArray, predictions: FloatArray) -> dict[str, float]:
-    """All metrics of the task type.
+    """All metrics of the task type; ROC AUC is left out where the target has one class only.
 
     Args:
         task_type: decides the metrics and the form of `predictions`.
@@ -18,39 +20,89 @@ def score(task_type: TaskType, target: FloatArray, predictions: FloatArray) -> d
         predictions: probabilities of shape (rows, classes), or numbers of shape (rows,).
     """
     if task_type is TaskType.REGRESSION:
-        return _regression_scores(target, predictions)
-    return _classification_scores(target.astype(np.int64), predictions)
-
-
-def _classification_scores(target: FloatArray, probabilities: FloatArray) -> dict[str, float]:
-    chosen = probabilities.argmax(axis=1)
-    of_truth = np.clip(probabilities[np.arange(len(target)), target], SMALLEST_PROBABILITY, 1.0)
-    one_hot = np.eye(probabilities.shape[1])[target]
-    present = np.unique(target)
-    scores = {
-        "accuracy": float(np.mean(chosen == target)),
-        "balanced_accuracy": float(np.mean([np.mean(chosen[target == label] == label) for label in present])),
-        "macro_f1": float(f1_score(target, chosen, labels=present, average="macro", zero_division=0)),
-        "log_loss": float(-np.mean(np.log(of_truth))),
-        "brier": float(np.mean(np.sum((probabilities - one_hot) ** 2, axis=1))),
-    }
-    if len(present) > 1:
-        scores["roc_auc"] = _one_vs_rest_auc(target, probabilities, present)
-    return scores
-
-
-def _one_vs_rest_auc(target: FloatArray, probabilities: FloatArray, present: FloatArray) -> float:
-    labels = present[1:] if probabilities.shape[1] == 2 else present
-    return float(np.mean([roc_auc_score(target == label, probabilities[:, label]) for label in labels]))
-
-
-def _regression_scores(target: FloatArray, predictions: FloatArray) -> dict[str, float]:
-    error = predictions - target
-    spread = float(np.sum((target - target.mean()) ** 2))
-    constant = np.ptp(predictions) == 0 or np.ptp(target) == 0
+        return {name: function(target, predictions) for name, function in _OF_NUMBERS.items()}
+    codes = target.astype(np.int64)
+    one_class = np.ptp(codes) == 0
     return {
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "mae": float(np.mean(np.abs(error))),
-        "r2": 1.0 - float(np.sum(error**2)) / spread if spread > 0 else 0.0,
-        "spearman": 0.0 if constant else float(scipy.stats.spearmanr(target, predictions).statistic),
+        name: function(codes, predictions)
+        for name, function in _OF_PROBABILITIES.items()
+        if not (one_class and name == "roc_auc")
     }
+
+
+def score_one(name: str, target: FloatArray, predictions: FloatArray) -> float:
+    """One metric, as `score` has it.
+
+    Raises: KeyError where the metric is not defined: ROC AUC of one class.
+    """
+    if name in _OF_NUMBERS:
+        return _OF_NUMBERS[name](target, predictions)
+    codes = target.astype(np.int64)
+    if name == "roc_auc" and np.ptp(codes) == 0:
+        raise KeyError(name)
+    return _OF_PROBABILITIES[name](codes, predictions)
+
+
+def _accuracy(codes: IntArray, probabilities: FloatArray) -> float:
+    return float(np.mean(probabilities.argmax(axis=1) == codes))
+
+
+def _balanced_accuracy(codes: IntArray, probabilities: FloatArray) -> float:
+    chosen = probabilities.argmax(axis=1)
+    return float(np.mean([np.mean(chosen[codes == label] == label) for label in np.unique(codes)]))
+
+
+def _macro_f1(codes: IntArray, probabilities: FloatArray) -> float:
+    chosen = probabilities.argmax(axis=1)
+    return float(f1_score(codes, chosen, labels=np.unique(codes), average="macro", zero_division=0))
+
+
+def _log_loss(codes: IntArray, probabilities: FloatArray) -> float:
+    of_truth = np.clip(probabilities[np.arange(len(codes)), codes], SMALLEST_PROBABILITY, 1.0)
+    return float(-np.mean(np.log(of_truth)))
+
+
+def _brier(codes: IntArray, probabilities: FloatArray) -> float:
+    one_hot = np.eye(probabilities.shape[1])[codes]
+    return float(np.mean(np.sum((probabilities - one_hot) ** 2, axis=1)))
+
+
+def _roc_auc(codes: IntArray, probabilities: FloatArray) -> float:
+    """One-vs-rest, macro mean over the classes that are there."""
+    present = np.unique(codes)
+    labels = present[1:] if probabilities.shape[1] == 2 else present
+    return float(np.mean([roc_auc_score(codes == label, probabilities[:, label]) for label in labels]))
+
+
+def _rmse(target: FloatArray, predictions: FloatArray) -> float:
+    return float(np.sqrt(np.mean((predictions - target) ** 2)))
+
+
+def _mae(target: FloatArray, predictions: FloatArray) -> float:
+    return float(np.mean(np.abs(predictions - target)))
+
+
+def _r2(target: FloatArray, predictions: FloatArray) -> float:
+    spread = float(np.sum((target - target.mean()) ** 2))
+    return 1.0 - float(np.sum((predictions - target) ** 2)) / spread if spread > 0 else 0.0
+
+
+def _spearman(target: FloatArray, predictions: FloatArray) -> float:
+    constant = np.ptp(predictions) == 0 or np.ptp(target) == 0
+    return 0.0 if constant else float(scipy.stats.spearmanr(target, predictions).statistic)
+
+
+_OF_PROBABILITIES: dict[str, Callable[[IntArray, FloatArray], float]] = {
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "macro_f1": _macro_f1,
+    "log_loss": _log_loss,
+    "brier": _brier,
+    "roc_auc": _roc_auc,
+}
+_OF_NUMBERS: dict[str, Callable[[FloatArray, FloatArray], float]] = {
+    "rmse": _rmse,
+    "mae": _mae,
+    "r2": _r2,
+    "spearman": _spearman,
+}

@@ -2,28 +2,31 @@
 
 from typing import Any
 
-from app.metalearning import protocol
-from app.metalearning.columns import LARGEST_NUMBER
+from app.metalearning.conversions import LARGEST_NUMBER
 from app.metalearning.metrics import Metric
 from app.metalearning.portfolio.expressions import Call, imports, source
 from app.metalearning.reading import MISSING_MARKERS
 from app.metalearning.table import ColumnType, Table, TaskType
 from workers.experiments.scoring import SMALLEST_PROBABILITY
+from workers.experiments.script_splits import source_with_needs, split_functions, statements
 
 # The metrics as expressions of `truth` and `predictions`, equal to workers.experiments.scoring.
 _METRICS = {
-    "accuracy": "numpy.mean(predictions.argmax(axis=1) == truth)",
+    "accuracy": "np.mean(predictions.argmax(axis=1) == truth)",
     "balanced_accuracy": "balanced_accuracy_score(truth, predictions.argmax(axis=1))",
-    "macro_f1": 'f1_score(truth, predictions.argmax(axis=1), average="macro", zero_division=0)',
+    "macro_f1": (
+        'f1_score(truth, predictions.argmax(axis=1), labels=np.unique(truth), average="macro", zero_division=0)'
+    ),
     "log_loss": (
-        f"-numpy.mean(numpy.log(numpy.clip(predictions[numpy.arange(len(truth)), truth], {SMALLEST_PROBABILITY}, 1)))"
+        f"-np.mean(np.log(np.clip(predictions[np.arange(len(truth)), truth], {SMALLEST_PROBABILITY}, 1)))"
     ),
-    "brier": "numpy.mean(numpy.sum((predictions - numpy.eye(predictions.shape[1])[truth]) ** 2, axis=1))",
+    "brier": "np.mean(np.sum((predictions - np.eye(predictions.shape[1])[truth]) ** 2, axis=1))",
     "roc_auc": (
-        'roc_auc_score(truth, predictions[:, 1] if predictions.shape[1] == 2 else predictions, multi_class="ovr")'
+        "roc_auc_score(truth, predictions[:, 1]) if predictions.shape[1] == 2 else np.mean("
+        "[roc_auc_score(truth == label, predictions[:, label]) for label in np.unique(truth)])"
     ),
-    "rmse": "numpy.sqrt(numpy.mean((predictions - truth) ** 2))",
-    "mae": "numpy.mean(numpy.abs(predictions - truth))",
+    "rmse": "np.sqrt(np.mean((predictions - truth) ** 2))",
+    "mae": "np.mean(np.abs(predictions - truth))",
     "r2": "r2_score(truth, predictions)",
     "spearman": "pandas.Series(predictions).corr(pandas.Series(truth), method='spearman')",
 }
@@ -35,6 +38,33 @@ _KINDS = {
 }
 _SCORERS = ("balanced_accuracy_score", "f1_score", "roc_auc_score", "r2_score")
 
+_CODES = "as_label(frame[{}]).astype('category').cat.codes.to_numpy()"
+_TIME_FUNCTION = '''def as_time(column):
+    """Numbers as they are, dates as days."""
+    if pandas.api.types.is_numeric_dtype(column):
+        return column.to_numpy(dtype="float64")
+    start = pandas.Timestamp("1970-01-01", tz="UTC").as_unit("us")
+    dates = pandas.to_datetime(column, utc=True, format="ISO8601").astype("datetime64[us, UTC]")
+    return ((dates - start) / pandas.Timedelta(days=1)).to_numpy()
+
+
+'''
+# The loops of workers.experiments.evaluation: labels without gaps, for a training set can lack a rare class.
+_PREDICT_CLASSES = """predictions = np.zeros((len(target), target.max() + 1))
+    for split in splits:
+        labels = np.unique(target[split.training])
+        if len(labels) == 1:
+            predictions[split.test, labels[0]] = 1
+            continue
+        known = np.searchsorted(labels, target[split.training])
+        model = make_model().fit(data.iloc[split.training], known)
+        raw = model.predict_proba(data.iloc[split.test])
+        predictions[np.ix_(split.test, labels)] = raw / raw.sum(axis=1, keepdims=True)"""
+_PREDICT_NUMBERS = """predictions = np.zeros(len(target))
+    for split in splits:
+        model = make_model().fit(data.iloc[split.training], target[split.training])
+        predictions[split.test] = model.predict(data.iloc[split.test])"""
+
 _TEMPLATE = '''"""Repeats the cross-validation of the recommended model and refits it on all rows.
 
     python script.py DATA.csv
@@ -44,7 +74,7 @@ Needs: {needs}. Expected: {metric} = {score:.6f}{remark}
 
 import sys
 
-import numpy
+import numpy as np
 import pandas
 import pyarrow.parquet
 {imports}
@@ -80,7 +110,7 @@ def read(path):
             data[name] = pandas.to_timedelta(column.astype("str").where(column.notna())) / pandas.Timedelta(days=1)
         else:
             data[name] = as_label(column)
-    return pandas.DataFrame(data), {target_values}
+    return {array_values}
 
 
 def as_label(column):
@@ -89,27 +119,10 @@ def as_label(column):
         return column.astype("boolean").map({{True: "true", False: "false"}})
     if pandas.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    return column.astype("str").where(column.notna(), numpy.nan).astype("str")
+    return column.astype("str").where(column.notna(), np.nan).astype("str")
 
 
-def order_by_target(target, seed):
-    """Rows sorted by target, rows of equal target in random order."""
-    shuffled = numpy.random.default_rng(seed).permutation(len(target))
-    return shuffled[numpy.argsort(target[shuffled], kind="stable")]
-
-
-def sample_rows(target, most):
-    """At most that many rows, stratified by target."""
-    if len(target) <= most:
-        return numpy.arange(len(target))
-    return numpy.sort(order_by_target(target, {seed})[numpy.arange(most) * len(target) // most])
-
-
-def assign_folds(target):
-    """The fold of every row, stratified by target."""
-    folds = numpy.empty(len(target), dtype=int)
-    folds[order_by_target(target, {seed})] = numpy.arange(len(target)) % (5 if len(target) <= {many} else 3)
-    return folds
+{time_function}{split_functions}
 
 
 def make_model():
@@ -117,13 +130,14 @@ def make_model():
     return {expression}
 
 
-data, target = read(sys.argv[1])
-rows = sample_rows(target, {most_rows})
-truth = {truth}
-# Every fold's model sees the other folds only; preprocessing is part of the pipeline.
-predictions = cross_val_predict(
-    make_model(), data.iloc[rows], truth, cv=PredefinedSplit(assign_folds(truth)), method="{method}"
-)
+def predict_out_of_fold(data, target, splits):
+    """Targets and predictions of all tested rows; every model, preprocessing included, sees its training rows only."""
+    {predict}
+    tested = np.sort(np.concatenate([split.test for split in splits]))
+    return target[tested], predictions[tested]
+
+
+{statements}
 print("{metric} =", round(float({metric_source}), 6))
 model = make_model().fit(data, target)
 print("`model` is fitted on", len(data), "rows.")
@@ -151,16 +165,20 @@ def render_script(
     }
     for column in table.columns:
         by_type[_KINDS.get(column.type, "categories")].append(column.name)
-    classification = table.task_type is TaskType.CLASSIFICATION
     metric_source = _METRICS[metric.name]
     scorers = [name for name in _SCORERS if name in metric_source]
     lines = {
         *imports(expression),
-        "from sklearn.model_selection import PredefinedSplit, cross_val_predict",
+        "from dataclasses import dataclass",
         *(["from sklearn.metrics import " + ", ".join(scorers)] if scorers else []),
     }
     return _TEMPLATE.format(
-        needs=", ".join(sorted({line.split()[1].split(".")[0] for line in lines} | {"pandas", "pyarrow"})),
+        needs=", ".join(
+            sorted(
+                {line.split()[1].split(".")[0] for line in lines}
+                | {"numpy", "pandas", "pyarrow"} - {"dataclasses"}
+            )
+        ),
         metric=metric.name,
         score=score,
         remark=""
@@ -173,20 +191,31 @@ def render_script(
         largest=LARGEST_NUMBER,
         order=source([column.name for column in table.columns], 4),
         read=_reading_source(reading),
-        target_values=(
-            "as_label(frame[TARGET]).astype('category').cat.codes.to_numpy()"
-            if classification
-            else 'frame[TARGET].to_numpy(dtype="float64")'
-        ),
-        # Classes that the sample lacks do not count.
-        truth="numpy.unique(target[rows], return_inverse=True)[1]" if classification else "target[rows]",
-        seed=protocol.SEED,
-        many=protocol.MANY_ROWS,
-        most_rows=protocol.MOST_ROWS,
+        **_cross_validation(table),
         expression=source(expression, 4),
-        method="predict_proba" if classification else "predict",
         metric_source=metric_source,
     )
+
+
+def _cross_validation(table: Table) -> dict[str, str]:
+    """The script's text from the arrays that it reads to the predictions that it scores."""
+    classification = table.task_type is TaskType.CLASSIFICATION
+    values = {
+        "data": "pandas.DataFrame(data)",
+        "target": _CODES.format("TARGET") if classification else 'frame[TARGET].to_numpy(dtype="float64")',
+    }
+    if table.group is not None:
+        values["groups"] = _CODES.format(source(table.group))
+    if table.time is not None:
+        values["times"] = f"as_time(frame[{source(table.time)}])"
+    functions = split_functions(table)
+    return {
+        "array_values": ", ".join(values.values()),
+        "split_functions": source_with_needs(functions),
+        "time_function": "" if table.time is None else _TIME_FUNCTION,
+        "statements": statements(functions, list(values)),
+        "predict": _PREDICT_CLASSES if classification else _PREDICT_NUMBERS,
+    }
 
 
 def _reading_source(reading: dict[str, Any]) -> str:
