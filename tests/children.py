@@ -61,13 +61,13 @@ def kill_itself(payload: Payload, report: Report) -> Payload:
 def break_off(payload: Payload, report: Report) -> Payload:
     """Begin a message, and then die or fall silent."""
     os.write(_pipe(), b'{"kind": "val')
-    time.sleep(payload["seconds"])
+    time.sleep(payload.get("seconds", 0))
     os._exit(0)
 
 
 def babble(payload: Payload, report: Report) -> Payload:
     """Write what is no message, as a crash in native code might."""
-    os.write(_pipe(), payload["line"].encode() + b"\n")
+    os.write(_pipe(), payload.get("line", "").encode() + b"\n")
     time.sleep(60)
     return {}
 
@@ -81,6 +81,16 @@ def flood(payload: Payload, report: Report) -> Payload:
 
 def _pipe() -> int:
     return next(each for each in gc.get_objects() if isinstance(each, Connection) and each.writable).fileno()
+
+
+def abort(payload: Payload, report: Report) -> Payload:
+    os.abort()
+
+
+def close_pipe(payload: Payload, report: Report) -> Payload:
+    os.close(_pipe())
+    time.sleep(60)
+    return {}
 
 
 def loop(payload: Payload, report: Report) -> Payload:
@@ -138,10 +148,15 @@ def open_many(payload: Payload, report: Report) -> Payload:
     return {"opened": payload["files"], "errno": None}
 
 
+def refuse_with_descriptors(payload: Payload, report: Report) -> Payload:
+    found = open_many({"files": 1000}, report)
+    raise InvalidRequestError("No more files.", "Open fewer.", **found)
+
+
 def write_much(payload: Payload, report: Report) -> Payload:
     with tempfile.TemporaryFile() as file:
         try:
-            for _ in range(payload["megabytes"]):
+            for _ in range(payload.get("megabytes", 64)):
                 file.write(bytes(1 << 20))
         except OSError:
             return {"hidden": True}
@@ -166,5 +181,5 @@ def beget(payload: Payload, report: Report) -> Payload:
     """Start a process of one's own, and then do as asked."""
     pid = subprocess.Popen(["sleep", "60"]).pid
     report({"pid": pid})
-    time.sleep(payload["seconds"])
+    time.sleep(payload.get("seconds", 60))
     return {"pid": pid}
