@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from app.metalearning.metrics import metrics_of
 from tests.tables import CLASSIFICATION, REGRESSION, quick
-from workers.experiments.scoring import score
+from workers.experiments.scoring import score, score_one
 
 
 def random_case(seed, n_classes):
@@ -119,3 +119,18 @@ def test_every_stored_metric_is_computed(task_type):
     scores = score(task_type, target.astype(float), predictions)
     assert set(scores) == {metric.name for metric in metrics_of(task_type)}
     assert all(type(value) is float for value in scores.values())
+
+
+@pytest.mark.parametrize("task_type", [CLASSIFICATION, REGRESSION])
+def test_one_score_is_the_same_as_among_all(task_type):
+    random = np.random.default_rng(0)
+    target = random.integers(3, size=50).astype(float)
+    predictions = random.dirichlet(np.ones(3), 50) if task_type is CLASSIFICATION else random.normal(size=50)
+    scores = score(task_type, target, predictions)
+    assert set(scores) == {metric.name for metric in metrics_of(task_type)}
+    assert {name: score_one(name, target, predictions) for name in scores} == scores
+
+
+def test_one_score_of_what_is_not_defined_is_refused():
+    with pytest.raises(KeyError, match="roc_auc"):
+        score_one("roc_auc", np.zeros(4), np.full((4, 2), 0.5))

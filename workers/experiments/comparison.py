@@ -54,6 +54,8 @@ def compare(
         raise NoComparisonError(
             f"Half of the tested rows are {len(units)} groups or stretches of time, too few for a fair comparison."
         )
+    if len(np.unique(target[judged])) < 2:
+        raise NoComparisonError("On half of the tested rows the target has one value only: nothing to compare.")
     try:
         best = min(singles, key=lambda each: metric.loss(each.scores_a[metric.name]).item())
         difference = _advantage(metric, best, stacked, target, judged)
