@@ -130,6 +130,14 @@ def read_answer(connection: socket.socket) -> Answer:
     return Answer(int(re.match(r"HTTP/1\.1 (\d+)", first)[1]), headers, body)
 
 
+def read_all(connection: socket.socket) -> bytes:
+    """Everything until the other side closes."""
+    received = b""
+    while piece := connection.recv(1 << 16):
+        received += piece
+    return received
+
+
 def is_closed(connection: socket.socket) -> bool:
     """Whether the other side closes within a second."""
     deadline = time.monotonic() + 1

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import select
 import time
 from collections.abc import Iterator
@@ -105,9 +106,10 @@ def test_other_bodies_have_a_lower_limit(service: Api, path: bytes) -> None:
 
 def test_length_that_says_too_little_does_not_let_more_in(service: Api) -> None:
     with service.connection() as connection:
-        connection.sendall(begun_upload(length=100) + b"x" * MB)
-        problem(raw.read_answer(connection), 422, "invalid_request")
-        assert raw.read_answer(connection).status == 400  # the rest is taken for a request, and is none
+        connection.sendall(begun_upload(length=100) + b"x" * 1000 + b"\r\n\r\n")
+        received = raw.read_all(connection)
+    # The rest is taken for a request, and is none.
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"422", b"400"]
 
 
 @pytest.mark.parametrize(
