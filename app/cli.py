@@ -23,7 +23,7 @@ from app import presenting
 from app.client import Client, ProblemError
 from app.config import Settings, pin_threads
 from app.errors import ServiceError
-from app.metalearning.table import TaskType
+from app.metalearning.table import ColumnType, TaskType
 from app.processes import embedded_worker, running_service
 
 cli = typer.Typer(
@@ -32,6 +32,13 @@ cli = typer.Typer(
 console = Console()
 
 _EXAMPLE_TARGET = "diagnosis"
+
+ColumnTypes = Annotated[
+    list[str] | None,
+    typer.Option("--column-type", help="Type of a column, like zip=categorical; may be repeated."),
+]
+Group = Annotated[str | None, typer.Option(help="Column whose equal values belong together.")]
+Time = Annotated[str | None, typer.Option(help="Column by which the future is predicted.")]
 
 
 def main() -> None:
@@ -99,6 +106,9 @@ def recommend(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the model, its card and its script.")] = Path("out"),
     task_type: Annotated[TaskType | None, typer.Option(help="Inferred from the target unless given.")] = None,
+    column_type: ColumnTypes = None,
+    group: Group = None,
+    time: Time = None,
     metric: Annotated[str | None, typer.Option(help="What to rank by.")] = None,
     k: Annotated[int, typer.Option(min=1, max=50, help="How many candidates to verify.")] = 5,
     budget: Annotated[float, typer.Option(min=1, help="Seconds for the experiments.")] = 300.0,
@@ -122,6 +132,9 @@ def recommend(
             data,
             target=target,
             task_type=task_type,
+            column_types=_column_types(column_type) or None,
+            group=group,
+            time=time,
             metric=metric,
             k=k,
             verify=True,
@@ -145,6 +158,9 @@ def describe(
     data: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file, gzipped or not.")],
     target: Annotated[str, typer.Option(help="Name of the column to predict.")],
     task_type: Annotated[TaskType | None, typer.Option(help="Inferred from the target unless given.")] = None,
+    column_type: ColumnTypes = None,
+    group: Group = None,
+    time: Time = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the body that POST /recommend takes.")
     ] = False,
@@ -157,7 +173,8 @@ def describe(
 
     if not data.is_file():
         sys.exit(f"There is no file {data}.")
-    _, facts = describe_file(data, Declaration(target, task_type), seconds)
+    declared = Declaration(target, task_type, _column_types(column_type), group, time)
+    _, facts = describe_file(data, declared, seconds)
     if as_json:
         body = {"task_type": facts["task_type"], "metafeatures": facts["metafeatures"]}
         typer.echo(json.dumps(body, indent=1))
@@ -174,6 +191,18 @@ def metadataset(context: typer.Context) -> None:
     """Build the meta-dataset, fit the meta-learners on it, show what they are worth (build, compile, fit, info)."""
     command = [sys.executable, "-m", "workers.training", *context.args]
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603  our own module
+
+
+def _column_types(given: list[str] | None) -> dict[str, ColumnType]:
+    """Types by column from arguments like zip=categorical; the last equals sign parts them."""
+    types = {}
+    for each in given or []:
+        name, equals, kind = each.rpartition("=")
+        if not equals or kind not in set(ColumnType):
+            kinds = ", ".join(ColumnType)
+            raise typer.BadParameter(f"{each!r} is not COLUMN=TYPE, with one of {kinds}.")
+        types[name] = ColumnType(kind)
+    return types
 
 
 def _show_recommendation(recommendation: dict[str, Any]) -> None:

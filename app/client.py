@@ -1,5 +1,6 @@
 """The Python client: what other services and the command line use."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,7 +51,8 @@ class Client:
     ) -> dict[str, Any]:
         """Ask for a ranking, for a file with its target, for metafeatures, or for a dataset sent before.
 
-        `wishes` are the request's other fields: `task_type`, `metric`, `strategy`, `k`, `verify`, `time_budget_seconds`.
+        `wishes` are the request's other fields: `task_type`, `metric`, `strategy`, `k`, `verify`, `time_budget_seconds`,
+        and with a file what is said about its columns: `column_types` (a dictionary), `group`, `time`.
 
         Raises: ProblemError.
         """
@@ -58,10 +60,7 @@ class Client:
         if file is None:
             known = {"metafeatures": metafeatures} if dataset_id is None else {"dataset_id": dataset_id}
             return self._call("POST", "/recommend", json={**known, **wishes})
-        fields = {
-            key: str(value).lower() if isinstance(value, bool) else str(value)
-            for key, value in wishes.items()
-        }
+        fields = {key: _as_field(value) for key, value in wishes.items()}
         with file.open("rb") as content:
             return self._call(
                 "POST",
@@ -167,6 +166,11 @@ class Client:
             raise ProblemError(_problem(response))
         body: dict[str, Any] = response.json() if response.content else {}
         return body
+
+
+def _as_field(value: Any) -> str:
+    """A value as a form carries it: what is no string, as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _problem(response: httpx.Response) -> dict[str, Any]:

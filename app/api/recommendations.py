@@ -15,7 +15,14 @@ from app.api.schemas import RequestModel, ResponseModel
 from app.api.uploads import DatasetForm, Upload, media_type, multipart_body, read_form, read_json
 from app.errors import InvalidRequestError
 from app.metalearning.metafeatures import SCHEMA_VERSION
-from app.metalearning.recommendation import Candidate, Question, Recommendation, recommend
+from app.metalearning.metrics import check_metric
+from app.metalearning.recommendation import (
+    Candidate,
+    Question,
+    Recommendation,
+    check_strategy,
+    recommend,
+)
 from app.metalearning.table import TaskType
 from app.store import datasets, recommendations
 from app.store.tables import Dataset
@@ -159,6 +166,8 @@ def create_recommendation(
     """Rank configurations for a dataset: uploaded, known by id, or described by metafeatures only."""
     if isinstance(asked, Upload):
         wishes: Wishes = asked.form
+        check_metric(wishes.metric, asked.form.task_type)
+        check_strategy(service.knowledge[asked.form.task_type or TaskType.CLASSIFICATION], wishes.strategy)
         with service.describer.describe(asked.file, asked.form.declaration) as description:
             dataset: Dataset | None = datasets.record(
                 session,

@@ -1,11 +1,12 @@
 """Requests that carry a file: multipart forms, spooled to disk by the framework, never named by the client on ours."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import Depends, Request
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, Json, TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
@@ -13,7 +14,7 @@ from app.api.problems import as_invalid_request
 from app.api.schemas import RequestModel
 from app.errors import InvalidRequestError, UnsupportedMediaTypeError
 from app.metalearning.columns import Declaration
-from app.metalearning.table import TaskType
+from app.metalearning.table import ColumnType, TaskType
 
 _MOST_FIELDS = 20
 _FIELD_BYTES = 64 << 10
@@ -25,6 +26,15 @@ class DatasetForm(RequestModel):
     target: str = Field(min_length=1, max_length=500, description="Name of the column to predict.")
     task_type: TaskType | None = Field(default=None, description="Inferred from the target unless given.")
     name: str | None = Field(default=None, max_length=200, description="What to call the dataset.")
+    column_types: Json[dict[str, ColumnType]] = Field(
+        default_factory=dict, description='Types by column, inferred for the others: {"zip": "categorical"}.'
+    )
+    group: str | None = Field(
+        default=None, min_length=1, max_length=500, description="Column whose equal values belong together."
+    )
+    time: str | None = Field(
+        default=None, min_length=1, max_length=500, description="Column by which the future is predicted."
+    )
     contribute: bool = Field(
         default=True,
         description="Whether scores measured on this dataset may join the evidence, and outlive the dataset.",
@@ -33,7 +43,7 @@ class DatasetForm(RequestModel):
     @property
     def declaration(self) -> Declaration:
         """What the client says about the columns."""
-        return Declaration(target=self.target, task_type=self.task_type)
+        return Declaration(self.target, self.task_type, self.column_types, self.group, self.time)
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,11 @@ async def read_form(request: Request, model: type[RequestModel]) -> AsyncIterato
             if not isinstance(file, UploadFile):
                 raise InvalidRequestError(
                     "The form has no file.", "Send the dataset in the field `file`: curl -F file=@data.csv."
+                )
+            given = Counter(key for key, _ in form.multi_items())
+            if repeated := [key[:100] for key, count in given.items() if count > 1]:
+                raise InvalidRequestError(
+                    f"The form has the field {repeated[0]!r} more than once.", "Send every field once."
                 )
             fields = {key: value for key, value in form.multi_items() if key != "file"}
             try:

@@ -62,13 +62,19 @@ def requested_metric(name: str | None, task_type: TaskType, n_classes: int) -> M
 
     Raises: UnknownMetricError.
     """
-    if name is None:
-        return headline_metric(task_type, n_classes)
-    metric = METRICS.get(name)
-    if metric is None or metric.task_type is not task_type:
-        known = ", ".join(each.name for each in metrics_of(task_type))
-        raise UnknownMetricError(f"{name!r} is no metric for {task_type}.", f"Ask for one of: {known}.")
-    return metric
+    check_metric(name, task_type)
+    return METRICS[name] if name is not None else headline_metric(task_type, n_classes)
+
+
+def check_metric(name: str | None, task_type: TaskType | None) -> None:
+    """Refuse a metric that there is not, for this task type or (None) for any.
+
+    Raises: UnknownMetricError.
+    """
+    known = [metric.name for metric in METRICS.values() if task_type in (None, metric.task_type)]
+    if name is not None and name not in known:
+        kind = task_type or "any task type"
+        raise UnknownMetricError(f"{name!r} is no metric for {kind}.", f"Ask for one of: {', '.join(known)}.")
 
 
 def loss_scale(metric: Metric, *, target_sd: float, prior_entropy: float) -> float:

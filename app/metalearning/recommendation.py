@@ -175,13 +175,20 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     )
 
 
+def check_strategy(knowledge: Knowledge, strategy: str | None) -> None:
+    """Refuse a way of ranking that there is not.
+
+    Raises: InvalidRequestError.
+    """
+    if strategy is not None and strategy not in knowledge.learners:
+        raise InvalidRequestError(
+            f"There is no strategy {strategy!r}.", f"Ask for one of: {', '.join(knowledge.learners)}."
+        )
+
+
 def _choose_strategy(knowledge: Knowledge, question: Question, vector: FloatArray) -> tuple[str, bool, str]:
     """The way of ranking, whether the dataset is outside experience, and why in words."""
-    if question.strategy is not None and question.strategy not in knowledge.learners:
-        raise InvalidRequestError(
-            f"There is no strategy {question.strategy!r}.",
-            f"Ask for one of: {', '.join(knowledge.learners)}.",
-        )
+    check_strategy(knowledge, question.strategy)
     reason = _outside_because(knowledge, vector)
     if question.strategy is not None:
         return question.strategy, reason is not None, f"The strategy {question.strategy} was asked for."
