@@ -107,3 +107,22 @@ def test_class_that_comes_later_is_no_obstacle(tmp_path, monkeypatch, capsys):
     file_of(250, tmp_path)
     _, expected = export(tmp_path, "class", "clf-xgboost-default", time="day")
     assert run_here(tmp_path, monkeypatch, capsys)[1] == expected
+
+
+def test_128_classes_are_counted_right(tmp_path, monkeypatch, capsys):
+    """Pandas keeps so few codes in one byte, where 127 + 1 is -128."""
+    random = np.random.default_rng(0)
+    codes = np.arange(640) % 128
+    frame = pd.DataFrame(
+        {"x": codes + random.normal(size=640), "size": 0, "class": [f"c{code}" for code in codes]}
+    )
+    frame.to_csv(tmp_path / "upload", index=False)
+    _, expected = export(tmp_path, "class")
+    assert run_here(tmp_path, monkeypatch, capsys)[1] == expected
+
+
+def test_script_names_what_must_be_installed(tmp_path):
+    file_of(100, tmp_path)
+    export(tmp_path, "size", group="shop")
+    needs = (tmp_path / stacking.SCRIPT_FILE).read_text().partition("Needs: ")[2].partition(".")[0]
+    assert needs == "numpy, pandas, pyarrow, sklearn"

@@ -55,7 +55,9 @@ def compare(
             f"Half of the tested rows are {len(units)} groups or stretches of time, too few for a fair comparison."
         )
     if len(np.unique(target[judged])) < 2:
-        raise NoComparisonError("On half of the tested rows the target has one value only: nothing to compare.")
+        raise NoComparisonError(
+            "On half of the tested rows the target has one value only: nothing to compare."
+        )
     try:
         best = min(singles, key=lambda each: metric.loss(each.scores_a[metric.name]).item())
         difference = _advantage(metric, best, stacked, target, judged)

@@ -50,7 +50,7 @@ _TIME_FUNCTION = '''def as_time(column):
 
 '''
 # The loops of workers.experiments.evaluation: labels without gaps, for a training set can lack a rare class.
-_PREDICT_CLASSES = """predictions = np.zeros((len(target), target.max() + 1))
+_PREDICT_CLASSES = """predictions = np.zeros((len(target), int(target.max()) + 1))
     for split in splits:
         labels = np.unique(target[split.training])
         if len(labels) == 1:
@@ -73,6 +73,7 @@ Needs: {needs}. Expected: {metric} = {score:.6f}{remark}
 """
 
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pandas
@@ -110,7 +111,8 @@ def read(path):
             data[name] = pandas.to_timedelta(column.astype("str").where(column.notna())) / pandas.Timedelta(days=1)
         else:
             data[name] = as_label(column)
-    return {array_values}
+    return ({array_values}
+    )
 
 
 def as_label(column):
@@ -169,15 +171,11 @@ def render_script(
     scorers = [name for name in _SCORERS if name in metric_source]
     lines = {
         *imports(expression),
-        "from dataclasses import dataclass",
         *(["from sklearn.metrics import " + ", ".join(scorers)] if scorers else []),
     }
     return _TEMPLATE.format(
         needs=", ".join(
-            sorted(
-                {line.split()[1].split(".")[0] for line in lines}
-                | {"numpy", "pandas", "pyarrow"} - {"dataclasses"}
-            )
+            sorted({line.split()[1].split(".")[0] for line in lines} | {"numpy", "pandas", "pyarrow"})
         ),
         metric=metric.name,
         score=score,
@@ -210,7 +208,7 @@ def _cross_validation(table: Table) -> dict[str, str]:
         values["times"] = f"as_time(frame[{source(table.time)}])"
     functions = split_functions(table)
     return {
-        "array_values": ", ".join(values.values()),
+        "array_values": "".join(f"\n        {value}," for value in values.values()),
         "split_functions": source_with_needs(functions),
         "time_function": "" if table.time is None else _TIME_FUNCTION,
         "statements": statements(functions, list(values)),
