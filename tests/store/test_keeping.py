@@ -9,10 +9,11 @@ from sqlalchemy import inspect, select
 from sqlalchemy.exc import StatementError
 
 from app.config import Settings
-from app.store import blobs
+from app.store import blobs, datasets
 from app.store.database import Database
 from app.store.migrating import current_revision, head_revision
-from app.store.tables import Base, Blob, Recommendation
+from app.store.tables import Base, Blob, Dataset, Job, Recommendation
+from tests.store.verified import age, upload, verified
 
 
 def test_blob_of_several_chunks_comes_back_unchanged(database: Database, tmp_path: Path) -> None:
@@ -47,12 +48,54 @@ def test_json_that_is_no_json_is_refused(database: Database) -> None:
 
 
 def test_migrations_go_down_and_up_again(settings: Settings, database: Database) -> None:
+    assert current_revision(database.engine) == head_revision()
+    for revision, expected in (("base", set()), ("head", set(Base.metadata.tables))):
+        _migrate_to(database, revision)
+        assert set(inspect(database.engine).get_table_names()) - {"alembic_version"} == expected
+
+
+def test_migration_of_retention_keeps_every_row(database: Database, tmp_path: Path) -> None:
+    dataset_id = verified(database, tmp_path, contribute=False)
+    idle_id, expired_id = upload(database, tmp_path), upload(database, tmp_path)
+    age(database, expired_id, 31)
+    with database.write() as session:
+        assert datasets.expire(session, expired_id, 30)
+        session.commit()
+    age(database, dataset_id, 20)
+    before = _counts(database)
+    with database.read() as session:
+        job_began = session.scalars(select(Job.created_at)).one()
+
+    _migrate_to(database, "0001")
+    assert _counts(database) == before
+    assert "used_at" not in {each["name"] for each in inspect(database.engine).get_columns("datasets")}
+    _migrate_to(database, "head")
+
+    assert _counts(database) == before
+    with database.read() as session:
+        rows = {each.id: each for each in session.scalars(select(Dataset))}
+    assert all(each.contribute for each in rows.values())
+    assert rows[dataset_id].used_at == job_began
+    assert rows[idle_id].used_at == rows[idle_id].created_at
+    assert rows[expired_id].deleted_at is not None
+    with database.write() as session:
+        datasets.delete(session, "local", dataset_id)
+        session.commit()
+
+
+def _migrate_to(database: Database, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
-    assert current_revision(database.engine) == head_revision()
-    for step, expected in ((command.downgrade, set()), (command.upgrade, set(Base.metadata.tables))):
-        with database.engine.connect() as connection:
-            config.attributes["connection"] = connection
-            step(config, "base" if step is command.downgrade else "head")
-            connection.commit()
-        assert set(inspect(database.engine).get_table_names()) - {"alembic_version"} == expected
+    step = command.upgrade if revision == "head" else command.downgrade
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        step(config, revision)
+        connection.commit()
+
+
+def _counts(database: Database) -> dict[str, int]:
+    with database.engine.connect() as connection:
+        return {
+            name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one()
+            for name in Base.metadata.tables
+        }
