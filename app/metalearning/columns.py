@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.errors import NoFeaturesError, TooFewRowsError, UnsupportedColumnError
-from app.metalearning import written
+from app.metalearning import splits, written
 from app.metalearning.conversions import (
     as_days,
     as_labels,
@@ -81,6 +81,7 @@ def type_table(raw: pa.Table, declared: Declaration) -> tuple[Table, tuple[Findi
         findings.append(finding)
     frame[declared.target] = target
     table = Table(pa.table(frame), tuple(columns), declared.target, task_type, declared.group, declared.time)
+    splits.check(table)
     return table, condensed(findings)
 
 

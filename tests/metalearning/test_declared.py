@@ -110,7 +110,8 @@ def test_group_and_time_leave_the_features_and_stand_before_the_target():
 )
 def test_times_are_dates_clocks_or_numbers(times, kind, first):
     types = {} if kind is None else {"when": kind}
-    table, _ = typed(FRAME | {"when": times * (N // 2)}, time="when", column_types=types)
+    halves = [value for value in times for _ in range(N // 2)]
+    table, _ = typed(FRAME | {"when": halves}, time="when", column_types=types)
     assert table.times[0] == first
 
 
@@ -152,3 +153,9 @@ def test_unknown_group_is_answered_with_a_near_name():
 
 def test_five_groups_are_enough_for_five_folds():
     assert typed(FRAME | {"patient": list("abcde") * 12}, group="patient")[0].groups.max() == 4
+
+
+def test_times_that_leave_one_class_to_test_are_refused_when_the_table_is_typed():
+    with pytest.raises(ServiceError) as caught:
+        typed(FRAME | {"when": [1, 2] * (N // 2)}, time="when")
+    assert caught.value.code == "unsplittable"
