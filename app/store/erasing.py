@@ -110,13 +110,18 @@ def _blank(row: Base, kept: set[str]) -> None:
 def _result(result: dict[str, Any]) -> dict[str, Any]:
     """A job's leaderboard; why there was no stack may quote the data."""
     reason = {"no_stack_because": _ERASED} if "no_stack_because" in result else {}
-    return {**_only(result, _JOB_RESULT), **reason}
+    return {**_only(result, _JOB_RESULT), **_splits(result), **reason}
 
 
 def _measurement(result: dict[str, Any]) -> dict[str, Any]:
     """Scores and costs, or the code of what went wrong."""
     error = {"error": _error(result["error"])} if "error" in result else {}
-    return {**_only(result, _MEASUREMENT), **error}
+    return {**_only(result, _MEASUREMENT), **_splits(result), **error}
+
+
+def _splits(result: dict[str, Any]) -> dict[str, str]:
+    """How the splits were made, without the columns that they were made by."""
+    return {"splits": result["splits"].partition(" by ")[0]} if "splits" in result else {}
 
 
 def _error(error: dict[str, Any] | None) -> Any:

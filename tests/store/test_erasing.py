@@ -74,6 +74,7 @@ def test_contributed_scores_and_metafeatures_stay(database: Database, tmp_path: 
         recommendation = session.scalars(select(Recommendation)).one()
         job = session.scalars(select(Job)).one()
     assert [each.result.get("scores") for each in evaluations] == [{"accuracy": SCORE}, None]
+    assert [each.result.get("splits") for each in evaluations] == ["grouped", None]
     assert evaluations[1].result["error"]["code"] == "configuration_failed"
     assert recommendation.body == {"strategy": "portfolio", "candidates": [{"rank": 1}]}
     assert recommendation.request == {"metric": "accuracy"}
