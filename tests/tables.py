@@ -148,9 +148,9 @@ def silent(message: dict[str, Any]) -> None:
     """Take a progress message and say nothing."""
 
 
-def described(path: Path, target: str) -> tuple[Table, dict[str, Any]]:
+def described(path: Path, target: str, **declared: Any) -> tuple[Table, dict[str, Any]]:
     """A file as the service sees it, without landmarkers."""
-    return describe(path, Declaration(target), 0.0)
+    return describe(path, Declaration(target, **declared), 0.0)
 
 
 def evidence(regret: FloatArray, metafeatures: FloatArray, groups: tuple[str, ...]) -> Evidence:

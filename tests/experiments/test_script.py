@@ -15,7 +15,7 @@ import pytest
 import sklearn.metrics
 
 from app.metalearning.portfolio import configurations_of
-from app.metalearning.table import TaskType
+from app.metalearning.table import ColumnType, TaskType
 from tests.tables import (
     CLASS,
     CLASSIFICATION,
@@ -34,10 +34,10 @@ random = np.random.default_rng(0)
 X, NOISE = random.normal(size=(2, 60))
 
 
-def export(content: bytes, target: str, folder: Path, configuration: str | None = None):
+def export(content: bytes, target: str, folder: Path, configuration: str | None = None, **declared):
     """Measure a file as the service does; its table, and the line with the score of the leaderboard."""
     (folder / "upload").write_bytes(content)
-    table, facts = described(folder / "upload", target)
+    table, facts = described(folder / "upload", target, **declared)
     metric = {CLASSIFICATION: "log_loss", REGRESSION: "rmse"}[table.task_type]
     experiment = measure(table, configuration or CHEAP[table.task_type], folder)
     outcome = combine(table, [experiment], metric, folder, facts["reading"])
@@ -62,8 +62,8 @@ def run(tmp_path, monkeypatch, capsys):
 def repeats(tmp_path, run):
     """Check that the script for a file sees the same values and prints the score that was measured."""
 
-    def repeats(content, target="y", configuration=None):
-        table, expected = export(content, target, tmp_path, configuration)
+    def repeats(content, target="y", configuration=None, **declared):
+        table, expected = export(content, target, tmp_path, configuration, **declared)
         variables, line = run()
         pd.testing.assert_frame_equal(variables["data"], pipelines.features(table), rtol=1e-12)
         np.testing.assert_array_equal(variables["target"], table.target_values)
@@ -152,6 +152,60 @@ def test_what_files_hold_is_read_alike(repeats):
 )
 def test_odd_columns_are_read_alike(repeats, content):
     repeats(content)
+
+
+WRITTEN = {
+    "price": ["$1,234.5", "$7", "$0.25", ""],
+    "share": ["5 %", "7.5 %", "NA"],
+    "comma": ["1.234,5", "7,25"],
+    "spaced": ["1 234", "0.5", "12"],
+    "days first": ["31/12/2020", "1/2/2021"],
+    "months first": ["12/31/2020 2:30 PM", "1/2/2021 12:05 am"],
+    "named": ["3 Jan 2020", "14 DEC 1969", ""],
+    "long": ["January 3, 2020", "May 14, 1969"],
+    "code": ["007", "123"],
+}
+DECLARED = {
+    "zip": [10115, 80331],
+    "level": [1.5, 2.0],
+    "flag": ["Yes", "no", ""],
+    "bit": [0, 1],
+    "day": [20200131, 20191231],
+    "clock": ["9:05 PM", "12:30 am"],
+    "truth": ["TRUE", "", "false"],
+    "row": [1, 2],
+    "text": ["a", "b"],
+}
+TYPES = {
+    "zip": "categorical",
+    "level": "categorical",
+    "flag": "boolean",
+    "bit": "boolean",
+    "day": "date",
+    "clock": "time",
+    "truth": "categorical",
+    "row": "id",
+    "text": "text",
+}
+
+
+def repeated(columns):
+    return {name: (values * 60)[:60] for name, values in columns.items()}
+
+
+def test_written_numbers_and_dates_are_read_alike(repeats):
+    repeats(frame(**repeated(WRITTEN)))
+
+
+def test_written_numbers_and_dates_of_parquet_are_read_alike(repeats):
+    sink = io.BytesIO()
+    pa.parquet.write_table(pa.table({"x": X, "y": X + NOISE} | repeated(WRITTEN)), sink)
+    repeats(sink.getvalue())
+
+
+def test_declared_types_are_read_alike(repeats):
+    types = {name: ColumnType(kind) for name, kind in TYPES.items()}
+    repeats(frame(**repeated(DECLARED)), column_types=types)
 
 
 def test_rows_without_a_target_are_left_out_alike(repeats):

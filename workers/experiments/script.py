@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from app.metalearning.conversions import LARGEST_NUMBER
 from app.metalearning.metrics import Metric
 from app.metalearning.portfolio.expressions import Call, imports, source
-from app.metalearning.reading import MISSING_MARKERS
-from app.metalearning.table import ColumnType, Table, TaskType
+from app.metalearning.table import Table, TaskType
 from workers.experiments.scoring import SMALLEST_PROBABILITY
+from workers.experiments.script_reading import reading_functions
 from workers.experiments.script_splits import source_with_needs, split_functions, statements
 
 # The metrics as expressions of `truth` and `predictions`, equal to workers.experiments.scoring.
@@ -29,12 +28,6 @@ _METRICS = {
     "mae": "np.mean(np.abs(predictions - truth))",
     "r2": "r2_score(truth, predictions)",
     "spearman": "pandas.Series(predictions).corr(pandas.Series(truth), method='spearman')",
-}
-_KINDS = {
-    ColumnType.NUMERIC: "numbers",
-    ColumnType.BOOLEAN: "booleans",
-    ColumnType.DATE: "dates",
-    ColumnType.TIME: "times",
 }
 _SCORERS = ("balanced_accuracy_score", "f1_score", "roc_auc_score", "r2_score")
 
@@ -80,49 +73,7 @@ import pandas
 import pyarrow.parquet
 {imports}
 
-TARGET = {target}
-COLUMNS = {columns}
-NUMBERS = {numbers}
-BOOLEANS = {booleans}
-DATES = {dates}
-TIMES = {times}
-CATEGORIES = {categories}
-
-
-def read(path):
-    """The rows with a target: numbers as floats, dates and times as days, categories as strings."""
-    {read}
-    frame.columns = COLUMNS
-    frame = frame[frame[TARGET].notna()].reset_index(drop=True)
-    data = {{}}
-    for name in {order}:
-        column = frame[name]
-        if name in NUMBERS:
-            numbers = column.astype("float64")
-            data[name] = numbers.where(numbers.abs() < {largest})
-        elif name in BOOLEANS:
-            text = column.astype("str").str.lower()
-            data[name] = text.map({{"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}})
-        elif name in DATES:
-            start = pandas.Timestamp("1970-01-01", tz="UTC").as_unit("us")
-            dates = pandas.to_datetime(column, utc=True, format="ISO8601").astype("datetime64[us, UTC]")
-            data[name] = (dates - start) / pandas.Timedelta(days=1)
-        elif name in TIMES:
-            data[name] = pandas.to_timedelta(column.astype("str").where(column.notna())) / pandas.Timedelta(days=1)
-        else:
-            data[name] = as_label(column)
-    return ({array_values}
-    )
-
-
-def as_label(column):
-    """Values as strings, whole numbers without a decimal point, missing ones left missing."""
-    if pandas.api.types.is_bool_dtype(column):
-        return column.astype("boolean").map({{True: "true", False: "false"}})
-    if pandas.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
-    return column.astype("str").where(column.notna(), np.nan).astype("str")
-
+{reading_functions}
 
 {time_function}{split_functions}
 
@@ -158,15 +109,6 @@ def render_script(
         score: what it was in the verification.
         reading: how the uploaded file was read (format, encoding, delimiter).
     """
-    by_type: dict[str, list[str]] = {
-        "numbers": [],
-        "booleans": [],
-        "dates": [],
-        "times": [],
-        "categories": [],
-    }
-    for column in table.columns:
-        by_type[_KINDS.get(column.type, "categories")].append(column.name)
     metric_source = _METRICS[metric.name]
     scorers = [name for name in _SCORERS if name in metric_source]
     lines = {
@@ -183,20 +125,14 @@ def render_script(
         if expression.function == "sklearn.pipeline.make_pipeline"
         else " or close to it: the stack is nested here",
         imports="\n".join(sorted(lines)),
-        target=source(table.target),
-        columns=source(reading["column_names"]),
-        **{kind: source(names) for kind, names in by_type.items()},
-        largest=LARGEST_NUMBER,
-        order=source([column.name for column in table.columns], 4),
-        read=_reading_source(reading),
-        **_cross_validation(table),
+        **_cross_validation(table, reading),
         expression=source(expression, 4),
         metric_source=metric_source,
     )
 
 
-def _cross_validation(table: Table) -> dict[str, str]:
-    """The script's text from the arrays that it reads to the predictions that it scores."""
+def _cross_validation(table: Table, reading: dict[str, Any]) -> dict[str, str]:
+    """The script's text from the file to the predictions that it scores."""
     classification = table.task_type is TaskType.CLASSIFICATION
     values = {
         "data": "pandas.DataFrame(data)",
@@ -208,22 +144,9 @@ def _cross_validation(table: Table) -> dict[str, str]:
         values["times"] = f"as_time(frame[{source(table.time)}])"
     functions = split_functions(table)
     return {
-        "array_values": "".join(f"\n        {value}," for value in values.values()),
+        "reading_functions": reading_functions(table, reading, list(values.values())),
         "split_functions": source_with_needs(functions),
         "time_function": "" if table.time is None else _TIME_FUNCTION,
         "statements": statements(functions, list(values)),
         "predict": _PREDICT_CLASSES if classification else _PREDICT_NUMBERS,
     }
-
-
-def _reading_source(reading: dict[str, Any]) -> str:
-    if reading["format"] == "parquet":
-        return "frame = pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)"
-    arguments = [
-        f"sep={source(reading['delimiter'])}",
-        f"encoding={source('utf-8-sig' if reading['encoding'] == 'utf-8' else reading['encoding'])}",
-        f"decimal={source(reading['decimal'])}",
-        "header=0, names=COLUMNS, index_col=False",
-        f"na_values={source(list(MISSING_MARKERS))}, keep_default_na=False",
-    ]
-    return f"frame = pandas.read_csv(path, {', '.join(arguments)})"
