@@ -198,6 +198,8 @@ def _sparse_row(line: str, number: int, batches: _Batches) -> dict[int, str]:
             value, position = word(line, skip_space(line, position), " \t,}")
         except TokenError as error:
             _refuse(number, str(error), error)
+        if not value and line[position - 1] not in "'\"":
+            _refuse(number, f"column {index[:50]} has no value")
         if not (index.isascii() and index.isdigit() and len(index) < 9):
             _refuse(number, f"{index[:50]!r} is no column's number")
         if int(index) >= len(batches.attributes) or int(index) in row:

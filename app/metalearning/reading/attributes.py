@@ -7,7 +7,7 @@ from enum import StrEnum
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.metalearning.reading.tokens import TokenError, cells, skip_space, word
+from app.metalearning.reading.tokens import TokenError, skip_space, word
 
 # Java's letters for parts of a date, in Python's.
 _DATE_LETTERS = {
@@ -87,13 +87,10 @@ def parse_attribute(line: str) -> Attribute:
         raise TokenError("the attribute has no name")
     position = skip_space(line, position)
     if position < len(line) and line[position] == "{":
-        closing = line.rindex("}") if "}" in line[position:] else len(line)
-        if line[closing + 1 :].strip():
+        values, position = _nominal_values(line, position + 1)
+        if line[position:].strip():
             raise TokenError("there is text behind the nominal values (weights are not read)")
-        if closing == len(line):
-            raise TokenError("the nominal values are never closed")
-        values = list(dict.fromkeys(cells(line[position + 1 : closing])))
-        return Attribute(name, Kind.NOMINAL, pa.array(values, pa.string()))
+        return Attribute(name, Kind.NOMINAL, pa.array(dict.fromkeys(values), pa.string()))
     kind, position = word(line, position, " \t{")
     rest = line[skip_space(line, position) :].strip()
     if kind.lower() == "date":
@@ -105,6 +102,22 @@ def parse_attribute(line: str) -> Attribute:
     if kind.lower() not in _NUMBERS:
         raise TokenError(f"attributes of type {kind[:50]!r} are not read")
     return Attribute(name, _NUMBERS[kind.lower()])
+
+
+def _nominal_values(line: str, position: int) -> tuple[list[str], int]:
+    """The values up to the closing brace, and the position behind it."""
+    values = []
+    while True:
+        value, position = word(line, skip_space(line, position), ",}")
+        values.append(value)
+        position = skip_space(line, position)
+        if position == len(line):
+            raise TokenError("the nominal values are never closed")
+        if line[position] not in ",}":
+            raise TokenError(f"there is text behind the quoted value {value[:50]!r}")
+        position += 1
+        if line[position - 1] == "}":
+            return values, position
 
 
 def _unquoted(text: str) -> str:
@@ -131,6 +144,8 @@ def _date_format(java: str) -> str:
                 end += 1
             if java[position:end] not in _DATE_LETTERS:
                 raise TokenError(f"the date's format has {java[position:end]!r}, which is not read")
+            if _DATE_LETTERS[java[position:end]] in parts:
+                raise TokenError(f"the date's format has {java[position:end]!r} twice")
             parts.append(_DATE_LETTERS[java[position:end]])
         else:
             parts.append(letter.replace("%", "%%"))

@@ -20,12 +20,11 @@ from app.metalearning.reading.marks import (
     without_thousands,
 )
 from app.metalearning.reading.rawtable import MISSING_MARKERS, RawTable, distinct_names, first_line
-from app.metalearning.reading.sniffing import Layout, sniff
+from app.metalearning.reading.sniffing import AFTER_THE_END, Layout, open_quote, sniff
 
 # pyarrow reads 007 as 7 and 0x1F as 31.
 _MAYBE_CODE = re.compile(rb'(?:^|[\r,;\t|" ])[+-]?0[0-9xX]', re.MULTILINE)
 _CODE = r"^\s*[+-]?0[0-9xX]"
-_AFTER_THE_END = ["\x00"]
 
 
 def read_delimited(content: bytes, limits: ReadingLimits, target: str | None) -> RawTable:
@@ -99,7 +98,7 @@ class _Source:
         binary = io.BytesIO(self.content)
         binary.seek(self.layout.offset)
         lines = io.TextIOWrapper(binary, "utf-8", newline="")
-        reader = csv.reader(itertools.chain(lines, _AFTER_THE_END), delimiter=self.layout.delimiter)
+        reader = csv.reader(itertools.chain(lines, [AFTER_THE_END]), delimiter=self.layout.delimiter)
         while True:
             line = self.layout.lines_before + reader.line_num + 1
             try:
@@ -117,11 +116,11 @@ class _Source:
     def _refuse_ragged_row(self) -> None:
         """Pyarrow counts rows; the line that an editor shows is found by reading again."""
         for line, row in self.records():
-            if row == _AFTER_THE_END:
+            if row == [AFTER_THE_END]:
                 return
             if len(row) != len(self.names):
-                if row[-1].endswith(_AFTER_THE_END[0]):
-                    raise _open_quote(line)
+                if row[-1].endswith(AFTER_THE_END):
+                    raise open_quote(line)
                 raise RaggedRowsError(
                     f"Line {line} has {len(row)} cells, the {'header' if self.layout.has_header else 'first row'} has "
                     f"{len(self.names)}.",
@@ -138,16 +137,8 @@ def _check_last_quote(source: _Source, frame: pa.Table) -> None:
     )
     if ends_in_lines or source.content.count(b'"', source.layout.offset) % 2:
         for line, row in source.records():
-            if row != _AFTER_THE_END and row[-1].endswith(_AFTER_THE_END[0]):
-                raise _open_quote(line)
-
-
-def _open_quote(line: int) -> UnreadableFileError:
-    return UnreadableFileError(
-        f"A quoted cell in the row of line {line} is never closed.",
-        "Close the quote, or remove it.",
-        line=line,
-    )
+            if row != [AFTER_THE_END] and row[-1].endswith(AFTER_THE_END):
+                raise open_quote(line)
 
 
 def _with_marks(source: _Source) -> tuple[pa.Table, str, str | None]:

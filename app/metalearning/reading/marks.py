@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _LOOKED_AT = 100
-_COMMA_NUMBER = r"^\s*[+-]?[\d.]*,\d+(?:[eE][+-]?\d+)?\s*$"
+_COMMA_NUMBER = r"^\s*[+-]?(?:[\d.]*,\d+(?:[eE][+-]?\d+)?|\d{1,3}(?:\.\d{3}){2,})\s*$"
 
 
 def has_decimal_commas(frame: pa.Table) -> bool:

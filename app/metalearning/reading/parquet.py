@@ -22,6 +22,8 @@ def read_parquet(content: bytes, compression: str | None, limits: ReadingLimits)
     try:
         frame = _decode(content, limits)
         frame.validate(full=True)  # strings that are no UTF-8, among others
+    except MemoryError:  # Arrow's own is an ArrowException too
+        raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise UnreadableFileError(
             f"The Parquet file is damaged: {first_line(error)}.", "Write the file again and send it."

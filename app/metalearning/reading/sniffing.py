@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.errors import EmptyFileError, TooLargeDatasetError
+from app.errors import EmptyFileError, TooLargeDatasetError, UnreadableFileError
 from app.metalearning.reading.limits import ReadingLimits
 from app.metalearning.reading.rawtable import MISSING_MARKERS
 
+# No text holds this character. As one more line it comes back alone, unless a quote was left open.
+AFTER_THE_END = "\x00"
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_BYTES = 1 << 18
 _SAMPLE_ROWS = 100
@@ -35,7 +37,7 @@ class Layout:
 def sniff(content: bytes, limits: ReadingLimits, target: str | None) -> Layout:
     """Find the layout of a text in UTF-8 that is not blank.
 
-    Raises: EmptyFileError, TooLargeDatasetError.
+    Raises: EmptyFileError, UnreadableFileError, TooLargeDatasetError.
     """
     most = limits.first_line_bytes + _SAMPLE_BYTES
     lines = _Lines(content[:most], whole=len(content) <= most)
@@ -44,17 +46,11 @@ def sniff(content: bytes, limits: ReadingLimits, target: str | None) -> Layout:
         raise EmptyFileError("The file holds comments only.", "Send a header line and at least 20 rows.")
     limits.check_first_line(len(lines.lines[skipped].rstrip("\r\n").encode()))
     delimiter = delimiter or _delimiter(lines.lines[skipped:])
-    reader = csv.reader(lines.lines[skipped:], delimiter=delimiter)
-    try:
-        first = next(reader)
-        header_lines = reader.line_num
-        sample = [row for row in itertools.islice(reader, _SAMPLE_ROWS) if row]
-    except csv.Error as error:  # the only one: a cell of more than 131,072 characters
-        raise TooLargeDatasetError(
-            "A cell near the start of the file is too long.", "Leave out columns of long texts."
-        ) from error
+    first, header_lines = _first_row(lines.lines[skipped:], delimiter, skipped + 1)
+    sample = [row for row in _rows(lines.lines[skipped + header_lines :], delimiter, _SAMPLE_ROWS) if row]
     limits.check_columns(len(first))
-    limits.check_first_line(lines.bytes_of(skipped, skipped + header_lines) - 2)
+    header = "".join(lines.lines[skipped : skipped + header_lines])
+    limits.check_first_line(len(header.rstrip("\r\n").encode()))
     has_header = _is_header(first, sample, target)
     lines_before = skipped + header_lines if has_header else skipped
     return Layout(
@@ -94,31 +90,62 @@ def _lines_before_header(lines: _Lines) -> tuple[int, str | None]:
         elif line.strip("\r\n"):
             break
         position += 1
-    if comments and lines.lines[position - 1].startswith("#"):
-        # A header may begin with the sign of a comment: then it has as many cells as the line below.
-        candidate = lines.lines[position - 1 : position + 1]
-        widths = [len(row) for row in csv.reader(candidate, delimiter=delimiter or _delimiter(candidate))]
-        if len(widths) == 2 and widths[0] == widths[1] > 1:
-            position -= 1
+    if comments and _is_commented_header(lines.lines[position - 1 : position + 1], delimiter):
+        position -= 1
     return position, delimiter
 
 
+def _is_commented_header(pair: list[str], delimiter: str | None) -> bool:
+    """Whether the last line that begins with # is a header: as many cells as the next one, which holds values."""
+    rows = list(_rows(pair, delimiter or _delimiter(pair)))
+    if not pair[0].startswith("#") or len(rows) != 2 or len(rows[0]) != len(rows[1]) or len(rows[0]) == 1:
+        return False
+    return not pair[0].startswith("# ") or any(_NUMBER.fullmatch(cell.strip()) for cell in rows[1])
+
+
 def _delimiter(lines: list[str]) -> str:
-    """The candidate that gives all rows the same number of cells, or the most frequent one in the header."""
-    widths = {}
-    for candidate in DELIMITERS:
-        found = {len(row) for row in _rows(lines, candidate) if row}
-        if len(found) == 1 and found != {1}:
-            widths[candidate] = found.pop()
+    """The candidate that gives all rows equally many cells, is frequent in the first one, and makes numbers."""
     header = re.sub(r'"[^"]*"', "", lines[0])
-    return max(DELIMITERS, key=lambda each: (widths.get(each, 0) > 0, header.count(each)))
+
+    def rank(candidate: str) -> tuple[bool, int, int]:
+        rows = [row for row in _rows(lines, candidate) if row]
+        widths = {len(row) for row in rows}
+        numbers = sum(_NUMBER.fullmatch(cell) is not None for row in rows for cell in row)
+        return len(widths) == 1 and widths != {1}, header.count(candidate), numbers
+
+    return max(DELIMITERS, key=rank)
 
 
-def _rows(lines: list[str], delimiter: str) -> Iterator[list[str]]:
+def _rows(lines: list[str], delimiter: str, most: int = 20) -> Iterator[list[str]]:
+    """So many rows, or those before a cell of more than 131,072 characters."""
     try:
-        yield from itertools.islice(csv.reader(lines, delimiter=delimiter), 20)
+        yield from itertools.islice(csv.reader(lines, delimiter=delimiter), most)
     except csv.Error:
         return
+
+
+def _first_row(lines: list[str], delimiter: str, number: int) -> tuple[list[str], int]:
+    """The first row, which begins on the line of this number, and how many lines it takes."""
+    reader = csv.reader([*lines, AFTER_THE_END], delimiter=delimiter)
+    try:
+        first = next(reader)
+    except csv.Error as error:
+        raise TooLargeDatasetError(
+            f"A cell on line {number} is too long: {error}.",
+            "Close its quote, or leave out columns of long texts.",
+        ) from error
+    if first[-1].endswith(AFTER_THE_END):
+        raise open_quote(number)
+    return first, reader.line_num
+
+
+def open_quote(line: int) -> UnreadableFileError:
+    """The refusal of a quote that is never closed, in the row that begins on this line."""
+    return UnreadableFileError(
+        f"A quoted cell in the row of line {line} is never closed.",
+        "Close the quote, or remove it.",
+        line=line,
+    )
 
 
 def _is_header(first: list[str], sample: list[list[str]], target: str | None) -> bool:
