@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.metalearning.metadataset import Evidence
-from app.metalearning.metafeatures import NAMES
+from app.metalearning.metafeatures import LEARNED
 from app.metalearning.table import FloatArray
 
 _RIDGE = 1e-2
@@ -42,7 +42,7 @@ def fit_costs(evidence: Evidence) -> Costs:
             for index in range(n_configurations)
         ]
     )
-    shapes = evidence.metafeatures[:, [NAMES.index(name) for name in ("nr_inst", "nr_attr", "nr_class")]]
+    shapes = evidence.metafeatures[:, [LEARNED.index(name) for name in ("nr_inst", "nr_attr", "nr_class")]]
     rows, columns, classes = np.nan_to_num(shapes, nan=1.0).T
     rows = np.minimum(rows, 4_000)  # protocol 1 sampled larger datasets down to this
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from app.metalearning.baselines import normalised_regret
-from app.metalearning.metafeatures import NAMES, as_vector
+from app.metalearning.metafeatures import LEARNED, as_vector
 from app.metalearning.metrics import METRICS, Metric, headline_metric, loss_scale, metrics_of
 from app.metalearning.portfolio import configurations_of
 from app.metalearning.scaling import near_duplicate_groups
@@ -198,7 +198,7 @@ def _column(table: list[list[dict[str, Any]]], name: str) -> FloatArray:
 
 def _timings(table: list[list[dict[str, Any]]], vectors: FloatArray) -> FloatArray:
     """Every timed fit: full training sets, and the anchors of the learning curves."""
-    columns = vectors[:, NAMES.index("nr_attr")]
+    columns = vectors[:, LEARNED.index("nr_attr")]
     timed = []
     for row, n_columns in zip(table, columns, strict=True):
         for index, cell in enumerate(row):

@@ -13,7 +13,7 @@ from app.errors import InvalidRequestError
 from app.metalearning.baselines import single_best
 from app.metalearning.costs import Costs, fit_costs
 from app.metalearning.metadataset import DATA_DIR, Evidence, load_evidence
-from app.metalearning.metafeatures import NAMES, as_vector
+from app.metalearning.metafeatures import LEARNED, as_vector
 from app.metalearning.metalearners import MetaLearner, ProximityForest, simple_metalearners
 from app.metalearning.metalearners.forest import ForestArrays
 from app.metalearning.metrics import Metric, requested_metric
@@ -208,7 +208,7 @@ def _outside_because(knowledge: Knowledge, vector: FloatArray) -> str | None:
         return f"Fewer than {FEWEST_METAFEATURES} metafeatures are given."
     known = knowledge.evidence.metafeatures
     for name in ("nr_inst", "nr_attr", "nr_class"):
-        index = NAMES.index(name)
+        index = LEARNED.index(name)
         if not np.isnan(vector[index]) and vector[index] > _MOST_BEYOND * np.nanmax(
             known[:, index], initial=1
         ):
@@ -221,7 +221,7 @@ def _outside_because(knowledge: Knowledge, vector: FloatArray) -> str | None:
 
 def _size(vector: FloatArray) -> tuple[float, float, float]:
     """Rows, columns and classes, with common values for what is not given."""
-    rows, columns, classes = (vector[NAMES.index(name)] for name in ("nr_inst", "nr_attr", "nr_class"))
+    rows, columns, classes = (vector[LEARNED.index(name)] for name in ("nr_inst", "nr_attr", "nr_class"))
     return (
         1000.0 if math.isnan(rows) else float(rows),
         10.0 if math.isnan(columns) else float(columns),

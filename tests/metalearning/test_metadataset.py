@@ -7,7 +7,7 @@ import scipy.stats
 
 from app.metalearning import metadataset
 from app.metalearning.metadataset import DATA_DIR, load_evidence, read_evaluations, write_evaluations
-from app.metalearning.metafeatures import NAMES
+from app.metalearning.metafeatures import LEARNED
 from app.metalearning.metrics import headline_metric, metrics_of
 from app.metalearning.portfolio import configurations_of
 from app.metalearning.table import TaskType
@@ -37,7 +37,7 @@ def test_shapes_agree(shipped):
     n_datasets, n_configurations = shipped.regret.shape
     assert n_datasets == len(shipped.datasets) == len(set(shipped.datasets)) == len(shipped.groups)
     assert shipped.configurations == tuple(each.id for each in configurations_of(shipped.task_type))
-    assert shipped.metafeatures.shape == (n_datasets, len(NAMES))
+    assert shipped.metafeatures.shape == (n_datasets, len(LEARNED))
     matrices = [
         *shipped.losses.values(),
         shipped.headline_losses,
@@ -67,7 +67,7 @@ def test_losses_are_comparable_between_datasets(shipped):
 
 
 def test_headline_losses_are_those_of_the_headline_metric(shipped):
-    n_classes = np.nan_to_num(shipped.metafeatures[:, NAMES.index("nr_class")])
+    n_classes = np.nan_to_num(shipped.metafeatures[:, LEARNED.index("nr_class")])
     for row, classes in enumerate(n_classes):
         metric = headline_metric(shipped.task_type, int(classes))
         assert np.array_equal(shipped.headline_losses[row], shipped.losses[metric.name][row], equal_nan=True)
@@ -82,7 +82,7 @@ def test_half_b_is_another_part_of_the_rows(shipped):
 
 
 def test_metafeatures_are_complete_but_for_those_undefined(shipped):
-    gaps = dict(zip(NAMES, np.isnan(shipped.metafeatures).sum(axis=0), strict=True))
+    gaps = dict(zip(LEARNED, np.isnan(shipped.metafeatures).sum(axis=0), strict=True))
     assert not any(
         gaps[name]
         for name in ("nr_inst", "nr_attr", "missing_share", "class_ent", "lm_linear", "lm_boosting")

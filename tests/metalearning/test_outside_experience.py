@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.metalearning.metafeatures import NAMES, extract
+from app.metalearning.metafeatures import LEARNED, extract
 from app.metalearning.recommendation import FEWEST_METAFEATURES
 from app.metalearning.table import TaskType
 from tests.tables import CLASSIFICATION, mixed_table
@@ -41,7 +41,7 @@ def test_outside_experience_the_portfolio_answers_and_says_so(ask, metafeatures)
 def test_dataset_like_no_other_is_outside_experience(ask, knowledge):
     known = np.nan_to_num(knowledge[CLASSIFICATION].evidence.metafeatures, nan=-np.inf)
     extreme = {
-        name: value for name, value in zip(NAMES, known.max(axis=0), strict=True) if np.isfinite(value)
+        name: value for name, value in zip(LEARNED, known.max(axis=0), strict=True) if np.isfinite(value)
     }
     assert ask(metafeatures=extreme).outside_experience
 

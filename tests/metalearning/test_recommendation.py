@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidRequestError, UnknownMetafeatureError, UnknownMetricError
-from app.metalearning.metafeatures import NAMES
+from app.metalearning.metafeatures import LEARNED
 from app.metalearning.metrics import metrics_of
 from app.metalearning.recommendation import (
     Question,
@@ -90,7 +90,7 @@ def test_winner_of_a_neighbour_is_the_best_there_by_the_metric(ask, knowledge):
 
 def test_large_datasets_exclude_what_takes_too_long(ask, knowledge):
     of = knowledge[CLASSIFICATION]
-    largest = float(np.nanmax(of.evidence.metafeatures[:, NAMES.index("nr_inst")]))
+    largest = float(np.nanmax(of.evidence.metafeatures[:, LEARNED.index("nr_inst")]))
     answer = ask(metafeatures=known_metafeatures(of.evidence) | {"nr_inst": max(20_001.0, largest)}, k=100)
     assert "clf-svm-rbf" in answer.excluded
     chosen = {each.configuration.id for each in answer.candidates}

@@ -13,106 +13,131 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.errors import MetafeatureOutOfRangeError, UnknownMetafeatureError
-from app.metalearning.metafeatures import information, landmarking, simple, statistical
+from app.metalearning.metafeatures import (
+    clustering,
+    concept,
+    information,
+    landmarking,
+    mixed,
+    model_based,
+    simple,
+    statistical,
+)
+from app.metalearning.metafeatures.definitions import Values, read_schema
+from app.metalearning.metafeatures.profile import take_profile
+from app.metalearning.metafeatures.sample import Sample, draw_sample
 from app.metalearning.protocol import sample_rows
-from app.metalearning.table import FloatArray, Table
+from app.metalearning.table import FloatArray, Table, TaskType
 
-SCHEMA_VERSION = 1
-# Statistical and information-theoretic metafeatures of larger tables come from a stratified sample of this many rows.
-MOST_ROWS = 10_000
+# A vector carries its version: values of one version cannot be compared with those of another.
+SCHEMA_VERSION = 2
+# What is computed from all rows is computed from a stratified sample of larger tables.
+MOST_CELLS = 50_000_000
 _ROUNDING = 1e-9
 
-Values = dict[str, float | None]
+SCHEMA = read_schema()
+NAMES = tuple(definition.name for definition in SCHEMA)
+# Those of learners and distances, which stop at the time budget.
+TIMED_FAMILIES = ("landmarking", "model-based", "clustering", "concept")
+# What meta-learners see: which algorithm wins does not depend on the units of the columns.
+LEARNED = tuple(definition.name for definition in SCHEMA if definition.scale_free)
+_BY_NAME = {definition.name: definition for definition in SCHEMA}
 
 
 @dataclass(frozen=True)
 class Metafeatures:
-    """A dataset's metafeatures by name, the seconds each family took, and the landmarkers left out for time."""
+    """A dataset's metafeatures by name.
+
+    `seconds` says how long each family took, `landmarker_seconds` each learner; `absent` names what was left out for
+    time; `rows` and `columns` say how many stand for the table where it is too large to be looked at in full.
+    """
 
     values: Values
     seconds: dict[str, float]
+    landmarker_seconds: dict[str, float]
     absent: tuple[str, ...]
+    rows: int
+    columns: int
 
 
-@dataclass(frozen=True)
-class Definition:
-    """What a metafeature means."""
-
-    name: str
-    family: str
-    meaning: str
-
-
-_FAMILIES: tuple[tuple[str, Mapping[str, str], Callable[[Table], Values]], ...] = (
-    ("simple", simple.MEANINGS, simple.extract),
-    ("statistical", statistical.MEANINGS, statistical.extract),
-    ("information", information.MEANINGS, information.extract),
-)
-SCHEMA = tuple(
-    Definition(name, family, meaning)
-    for family, meanings in (
-        *((family, meanings) for family, meanings, _ in _FAMILIES),
-        ("landmarking", landmarking.MEANINGS),
-    )
-    for name, meaning in meanings.items()
-)
-NAMES = tuple(definition.name for definition in SCHEMA)
-LANDMARKERS = tuple(landmarking.MEANINGS)
-
-
-def extract(table: Table, landmarking_seconds: float = 5.0) -> Metafeatures:
-    """Compute every metafeature; landmarkers stop at their budget and are then listed as absent."""
+def extract(table: Table, budget_seconds: float = 5.0) -> Metafeatures:
+    """Compute every metafeature; what tries learners and distances stops at its budget and is then listed as absent."""
+    most_rows = max(1_000, MOST_CELLS // len(table.columns))
+    seen = table.take(sample_rows(table.target_values, most_rows)) if table.n_rows > most_rows else table
     values: Values = {}
-    seconds = {}
-    sample = table.take(sample_rows(table.target_values, MOST_ROWS)) if table.n_rows > MOST_ROWS else table
-    for family, _, compute in _FAMILIES:
+    seconds: dict[str, float] = {}
+
+    def compute(family: str, function: Callable[[], Values]) -> None:
         began = time.perf_counter()
-        values |= compute(table if family == "simple" else sample)
-        seconds[family] = time.perf_counter() - began
+        values.update(function())
+        seconds[family] = seconds.get(family, 0.0) + time.perf_counter() - began
+
     began = time.perf_counter()
-    landmarks = landmarking.extract(sample, landmarking_seconds)
-    seconds["landmarking"] = time.perf_counter() - began
-    values |= landmarks
-    absent = tuple(name for name in LANDMARKERS if name not in landmarks)
-    return Metafeatures({name: _finite(values.get(name)) for name in NAMES}, seconds, absent)
+    profile = take_profile(seen)
+    seconds["statistical"] = time.perf_counter() - began  # sorting is its largest part
+    compute("simple", lambda: simple.extract(table, profile))
+    compute("mixed", lambda: mixed.extract(seen, profile))
+    compute("statistical", lambda: statistical.extract(seen, profile))
+    compute("information", lambda: information.extract(profile))
+    if table.task_type is TaskType.CLASSIFICATION:
+        compute("clustering", lambda: clustering.of_classes(profile))
+    deadline = time.perf_counter() + budget_seconds
+    landmarker_seconds: dict[str, float] = {}
+    if budget_seconds > 0:
+        sample = draw_sample(seen)
+        for family, function in _ON_SAMPLE:
+            if time.perf_counter() < deadline:
+                compute(family, lambda function=function: function(sample))  # type: ignore[misc]
+        landmarks, landmarker_seconds = landmarking.extract(sample, deadline)
+        values.update(landmarks)
+        seconds["landmarking"] = sum(landmarker_seconds.values())
+    absent = tuple(name for name in _expected(table.task_type) if name not in values)
+    return Metafeatures(
+        values={name: _finite(values.get(name)) for name in NAMES},
+        seconds=seconds,
+        landmarker_seconds=landmarker_seconds,
+        absent=absent,
+        rows=seen.n_rows,
+        columns=min(len(table.columns), statistical.MOST_COLUMNS),
+    )
 
 
 def as_vector(values: Mapping[str, float | None]) -> FloatArray:
-    """The values in schema order, shape (metafeatures,), NaN where missing.
+    """The values that meta-learners see, in the order of `LEARNED`, shape (metafeatures,), NaN where missing.
 
     Raises: UnknownMetafeatureError, MetafeatureOutOfRangeError.
     """
-    for name in values:
-        if name not in NAMES:
+    for name, value in values.items():
+        definition = _BY_NAME.get(name)
+        if definition is None:
             near = difflib.get_close_matches(name, NAMES, n=3)
             hint = f"Did you mean {', '.join(near)}?" if near else f"Known are: {', '.join(NAMES)}."
             raise UnknownMetafeatureError(f"There is no metafeature {name[:100]!r}.", hint)
-        value = values[name]
-        low, high = _range_of(name)
-        if value is not None and not low - _ROUNDING <= value <= high + _ROUNDING:
+        low, high = definition.low, definition.high
+        if value is not None and not (math.isfinite(value) and low - _ROUNDING <= value <= high + _ROUNDING):
             raise MetafeatureOutOfRangeError(
                 f"{name} = {value:g} is a value that no dataset has.",
                 f"It lies between {low:g} and {high:g}; leave it out if it is not known.",
             )
     return np.array(
-        [math.nan if values.get(name) is None else values[name] for name in NAMES], dtype=np.float64
+        [math.nan if values.get(name) is None else values[name] for name in LEARNED], dtype=np.float64
     )
 
 
-def _range_of(name: str) -> tuple[float, float]:
-    """The smallest and the largest value that a dataset can have."""
-    if name in _LEAST:
-        return _LEAST[name], 1e9
-    if "share" in name or name.startswith(("freq_class", "cor.", "target_cor")):
-        return 0.0, 1.0
-    if name.startswith("lm_"):
-        return -1.0, 1.0
-    if "skewness" in name or "kurtosis" in name:
-        return -1e15, 1e15
-    return 0.0, 64.0 if name.endswith("_ent") else 1e15
+_ON_SAMPLE: tuple[tuple[str, Callable[[Sample], Values]], ...] = (
+    ("model-based", model_based.extract),
+    ("clustering", clustering.extract),
+    ("concept", concept.extract),
+)
 
 
-_LEAST = {"nr_inst": 1, "nr_attr": 1, "nr_class": 2}
+def _expected(task_type: TaskType) -> tuple[str, ...]:
+    """Names of the timed families that are defined for the task type."""
+    return tuple(
+        definition.name
+        for definition in SCHEMA
+        if definition.family in TIMED_FAMILIES and str(task_type) not in definition.missing.split("; ")
+    )
 
 
 def _finite(value: float | None) -> float | None:

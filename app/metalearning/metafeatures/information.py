@@ -1,66 +1,97 @@
-"""Information-theoretic metafeatures: entropies in bits; numbers are cut into ten bins of equal frequency."""
+"""Information-theoretic metafeatures, in bits: of categories, and of numbers cut into bins of equal frequency.
+
+A table of n rows has the whole part of n^(1/3) bins; missing cells are a value of their own. Equal to pymfe's group
+`info-theory` where names agree, but for the 1e-8 that pymfe adds to every cell of a contingency table.
+"""
+
+import itertools
 
 import numpy as np
 
-from app.metalearning.table import FloatArray, IntArray, Table, TaskType
+from app.metalearning.metafeatures.definitions import Values, summaries
+from app.metalearning.metafeatures.profile import Codes, Profile, representative
+from app.metalearning.table import FloatArray, IntArray
 
-N_BINS = 10
-MOST_COLUMNS = 300
-
-MEANINGS = {
-    "class_ent": "entropy of the target (bits)",
-    "class_ent_share": "entropy of the target as a share of its largest possible value",
-    "attr_ent.mean": "mean entropy of the feature columns",
-    "mut_inf.mean": "mean mutual information of a feature column with the target",
-    "mut_inf.max": "largest such mutual information",
-    "mut_inf_share.max": "largest mutual information as a share of the target's entropy",
-    "eq_num_attr": "target entropy over mean mutual information: columns needed if none overlapped",
-    "ns_ratio": "entropy of the columns that does not go with the target, per bit that does",
-}
+# Concentration between columns is quadratic in them: this many stand for all, as in pymfe.
+MOST_PAIRED = 12
+# Below this mutual information is rounding.
+_NOTHING = 1e-12
+_MOST_CELLS = 1 << 20
 
 
-def extract(table: Table) -> dict[str, float | None]:
-    """The information-theoretic metafeatures (Michie et al. 1994; Castiello et al. 2005)."""
-    target = table.target_values
-    bins = (
-        _equal_frequency_bins(target) if table.task_type is TaskType.REGRESSION else target.astype(np.int64)
-    )
-    n_target = int(bins.max()) + 1
-    columns = [_equal_frequency_bins(column) for column in table.numeric.T[:MOST_COLUMNS]]
-    columns += [_dense(column + 1) for column in table.categorical.T[:MOST_COLUMNS]]
-    target_entropy = _entropy(np.bincount(bins))
-    entropies = np.array([_entropy(np.bincount(column)) for column in columns])
-    joint = np.array([_entropy(np.bincount(column * n_target + bins)) for column in columns])
-    shared = np.maximum(entropies + target_entropy - joint, 0.0)
+def extract(profile: Profile) -> Values:
+    """The information-theoretic metafeatures."""
+    target, n_target = profile.target, profile.n_target
+    target_counts = np.bincount(target, minlength=n_target)
+    class_entropy = entropy(target_counts)
+    entropies, joints, concentrations = [], [], []
+    for column in profile.columns:
+        contingency = joint_counts(column.codes, column.n_codes, target, n_target)
+        counts = np.bincount(column.codes, minlength=column.n_codes)
+        entropies.append(entropy(counts))
+        joints.append(entropy(contingency.counts))
+        concentrations.append(_concentration(contingency.counts, contingency.second, counts, target_counts))
+    attribute, joint = np.array(entropies), np.array(joints)
+    shared = np.maximum(attribute + class_entropy - joint, 0.0)
     mean_shared = float(shared.mean())
+    informative = mean_shared > _NOTHING
     return {
-        "class_ent": target_entropy,
-        "class_ent_share": target_entropy / np.log2(n_target) if n_target > 1 else 0.0,
-        "attr_ent.mean": float(entropies.mean()),
-        "mut_inf.mean": mean_shared,
-        "mut_inf.max": float(shared.max()),
-        "mut_inf_share.max": float(shared.max()) / target_entropy if target_entropy > 0 else None,
-        "eq_num_attr": target_entropy / mean_shared if mean_shared > 1e-12 else None,
-        "ns_ratio": (float(entropies.mean()) - mean_shared) / mean_shared if mean_shared > 1e-12 else None,
+        "class_ent": class_entropy,
+        "class_ent_share": class_entropy / np.log2(n_target) if n_target > 1 else 0.0,
+        **summaries("attr_ent", attribute),
+        **summaries("joint_ent", joint),
+        **summaries("mut_inf", shared, "mean", "sd", "max"),
+        "mut_inf_share.max": float(shared.max()) / class_entropy if class_entropy > 0 else None,
+        "eq_num_attr": class_entropy / mean_shared if informative else None,
+        "ns_ratio": (float(attribute.mean()) - mean_shared) / mean_shared if informative else None,
+        **summaries("class_conc", np.array(concentrations)),
+        **summaries("attr_conc", _between_columns(profile)),
     }
 
 
-def _equal_frequency_bins(values: FloatArray) -> IntArray:
-    """Bin codes from 0; missing values have a bin of their own; equal values share a bin."""
-    present = values[~np.isnan(values)]
-    if present.size == 0:
-        return np.zeros(len(values), dtype=np.int64)
-    edges = np.unique(np.quantile(present, np.arange(1, N_BINS) / N_BINS))
-    codes = np.searchsorted(edges, values, side="right")
-    return _dense(np.where(np.isnan(values), N_BINS + 1, codes))
+class JointCounts:
+    """How often each pair of codes occurs that does occur: `counts`, and the second code of each pair."""
+
+    def __init__(self, counts: IntArray, second: IntArray) -> None:
+        self.counts = counts
+        self.second = second
 
 
-def _dense(codes: IntArray) -> IntArray:
-    """Codes without gaps, so that counting them needs no more room than there are values."""
-    dense: IntArray = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-    return dense
+def joint_counts(first: Codes, n_first: int, second: Codes, n_second: int) -> JointCounts:
+    """Count the pairs; in a table of all pairs where that is small, by sorting where it is not."""
+    pairs = first.astype(np.int64) * n_second + second
+    if n_first * n_second <= max(_MOST_CELLS, 4 * len(pairs)):
+        counts = np.bincount(pairs, minlength=n_first * n_second)
+        occurring = np.flatnonzero(counts)
+        return JointCounts(counts[occurring], occurring % n_second)
+    values, counts = np.unique(pairs, return_counts=True)
+    return JointCounts(counts, values % n_second)
 
 
-def _entropy(counts: IntArray) -> float:
-    shares = counts[counts > 0] / counts.sum()
-    return float(-np.sum(shares * np.log2(shares)))
+def entropy(counts: IntArray) -> float:
+    """Entropy in bits of the shares that these counts are."""
+    present = counts[counts > 0]
+    total = present.sum()
+    return float(np.log2(total) - present @ np.log2(present) / total)
+
+
+def _between_columns(profile: Profile) -> FloatArray:
+    """Concentration of each column given each other one, over all ordered pairs of the columns that stand for all."""
+    columns = [each for each in profile.columns if each.n_codes > 1]
+    chosen = [columns[index] for index in representative([each.name for each in columns], MOST_PAIRED)]
+    counts = [np.bincount(each.codes, minlength=each.n_codes) for each in chosen]
+    values = []
+    for (one, of_one), (other, of_other) in itertools.permutations(zip(chosen, counts, strict=True), 2):
+        pairs = joint_counts(one.codes, one.n_codes, other.codes, other.n_codes)
+        values.append(_concentration(pairs.counts, pairs.second, of_one, of_other))
+    return np.array(values)
+
+
+def _concentration(joint: IntArray, second: IntArray, of_first: IntArray, of_second: IntArray) -> float:
+    """Goodman and Kruskal's tau of the first variable given the second; undefined if the first is constant."""
+    total = of_first.sum()
+    chance = float(np.sum((of_first / total) ** 2))
+    if np.count_nonzero(of_first) < 2:
+        return float("nan")
+    explained = float(np.sum((joint / total) ** 2 / (of_second[second] / total)))
+    return min(1.0, max(0.0, (explained - chance) / (1.0 - chance)))

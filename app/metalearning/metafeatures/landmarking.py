@@ -1,71 +1,68 @@
-"""Landmarkers: how well cheap learners do on a small sample (Pfahringer et al. 2000; Bensusan & Giraud-Carrier 2000).
+"""Landmarkers: how well cheap learners do on the sample (Pfahringer et al. 2000; Bensusan & Giraud-Carrier 2000).
 
-A landmarker is the mean over three folds of the one-vs-rest AUC (classification) or of R², not below -1 (regression).
+Every learner is scored on three folds. `score` in the schema is the accuracy (classification) or R², not below -1
+(regression): pymfe's landmarkers, equal on equal rows and folds. `skill` is the mean one-vs-rest AUC, or again R²; the
+recommender's own landmarkers.
 """
 
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
+from app.metalearning.metafeatures.definitions import Values, summaries
+from app.metalearning.metafeatures.sample import Sample, full_tree
 from app.metalearning.protocol import SEED, assign_folds, sample_rows
-from app.metalearning.table import FloatArray, IntArray, Table, TaskType
+from app.metalearning.table import FloatArray, IntArray
 
-MOST_ROWS = 1_000
 N_FOLDS = 3
-MOST_LEVELS = 10
-# Wider tables are represented by evenly spaced columns, tables of more classes by the most frequent ones.
-MOST_COLUMNS = 1_500
-MOST_CLASSES = 60
-
-MEANINGS = {
-    "lm_linear": "linear discriminant analysis, or ridge regression",
-    "lm_stump": "decision tree with one split",
-    "lm_one_nn": "nearest neighbour",
-    "lm_naive_bayes": "Gaussian naive Bayes; missing for regression",
-    "lm_tree_3": "decision tree of depth three",
-    "lm_extra_trees": "thirty extremely randomised trees",
-    "lm_boosting": "thirty rounds of histogram gradient boosting",
-    "lm_linear_small": "the linear landmarker trained on a quarter of the rows",
-    "lm_extra_trees_small": "the extra-trees landmarker trained on a quarter of the rows",
-}
 
 
-def extract(table: Table, seconds: float) -> dict[str, float | None]:
-    """The landmarkers that fit into the time; one that is not started in time is left out, one undefined is None."""
-    deadline = time.perf_counter() + seconds
-    rows = sample_rows(table.target_values, MOST_ROWS)
-    sample = _with_frequent_classes(table.take(rows))
-    data, target = _encoded(sample), sample.target_values
-    folds = assign_folds(target, N_FOLDS)
-    values: dict[str, float | None] = {}
-    for name, make in _learners(table.task_type).items():
-        if time.perf_counter() > deadline:
-            break
-        if make is None:
-            values[name] = None
-            continue
-        fraction = 0.25 if name.endswith("_small") else 1.0
+@dataclass(frozen=True)
+class Learner:
+    """A cheap learner, what its results are called, and what it learns from."""
+
+    make: Callable[[], Any]
+    score: str | None = None
+    skill: str | None = None
+    columns: Literal["all", "random", "most important", "least important"] = "all"
+    fraction: float = 1.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metafeatures that it gives."""
+        scored = (f"{self.score}.mean", f"{self.score}.sd") if self.score else ()
+        return (*scored, *((self.skill,) if self.skill else ()))
+
+
+def extract(sample: Sample, deadline: float) -> tuple[Values, dict[str, float]]:
+    """The landmarkers that fit into the time, and the seconds that each took.
+
+    A learner that is not done by the deadline is left out; one that refuses the data has no value.
+
+    Args:
+        sample: what to learn from.
+        deadline: on the clock of `time.perf_counter`.
+    """
+    folds = assign_folds(sample.target, N_FOLDS)
+    importances: list[FloatArray] = []
+    values: Values = {}
+    seconds: dict[str, float] = {}
+    for learner in learners(sample.n_classes):
+        began = time.perf_counter()
         try:
-            values[name] = _score(make, data, target, folds, len(sample.classes), fraction, deadline)
+            values |= _measured(learner, sample, folds, importances, deadline)
         except TimeoutError:
-            break
-    return values
+            continue
+        seconds[learner.names[0].removesuffix(".mean")] = time.perf_counter() - began
+    return values, seconds
 
 
-def _with_frequent_classes(sample: Table) -> Table:
-    """Only the rows of the most frequent classes, where there are more classes than a budget allows."""
-    if len(sample.classes) <= MOST_CLASSES:
-        return sample
-    labels, counts = np.unique(sample.target_values, return_counts=True)
-    frequent = labels[np.argsort(-counts, kind="stable")][:MOST_CLASSES]
-    return sample.take(np.flatnonzero(np.isin(sample.target_values, frequent)))
-
-
-def _learners(task_type: TaskType) -> dict[str, Callable[[], Any] | None]:
-    """A maker per landmarker, cheap ones first; None where the landmarker is not defined."""
+def learners(n_classes: int) -> tuple[Learner, ...]:
+    """Those of the task type, cheap ones first."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: PLC0415  kept out of the API process
     from sklearn.ensemble import (  # noqa: PLC0415
         ExtraTreesClassifier,
@@ -79,63 +76,103 @@ def _learners(task_type: TaskType) -> dict[str, Callable[[], Any] | None]:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor  # noqa: PLC0415
 
     seeded = {"random_state": SEED}
-    boosting = {"max_iter": 30, "early_stopping": False, **seeded}
-    if task_type is TaskType.CLASSIFICATION:
-        makers: dict[str, Callable[[], Any] | None] = {
-            "lm_linear": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
-            "lm_stump": lambda: DecisionTreeClassifier(max_depth=1, **seeded),
-            "lm_one_nn": lambda: KNeighborsClassifier(1),
-            "lm_naive_bayes": GaussianNB,
-            "lm_tree_3": lambda: DecisionTreeClassifier(max_depth=3, **seeded),
-            "lm_extra_trees": lambda: ExtraTreesClassifier(30, min_samples_leaf=2, **seeded),
-            "lm_boosting": lambda: HistGradientBoostingClassifier(**boosting),
-        }
+    if n_classes:
+        tree, neighbour, extra_trees = DecisionTreeClassifier, KNeighborsClassifier, ExtraTreesClassifier
+        boosting, linear = (
+            HistGradientBoostingClassifier,
+            lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+        )
     else:
-        makers = {
-            "lm_linear": Ridge,
-            "lm_stump": lambda: DecisionTreeRegressor(max_depth=1, **seeded),
-            "lm_one_nn": lambda: KNeighborsRegressor(1),
-            "lm_naive_bayes": None,
-            "lm_tree_3": lambda: DecisionTreeRegressor(max_depth=3, **seeded),
-            "lm_extra_trees": lambda: ExtraTreesRegressor(30, min_samples_leaf=2, **seeded),
-            "lm_boosting": lambda: HistGradientBoostingRegressor(**boosting),
-        }
-    return makers | {
-        "lm_linear_small": makers["lm_linear"],
-        "lm_extra_trees_small": makers["lm_extra_trees"],
-    }
+        tree, neighbour, extra_trees = DecisionTreeRegressor, KNeighborsRegressor, ExtraTreesRegressor
+        boosting, linear = HistGradientBoostingRegressor, Ridge
+
+    def stump() -> Any:
+        return tree(max_depth=1, **seeded)
+
+    def forest() -> Any:
+        return extra_trees(30, min_samples_leaf=2, **seeded)
+
+    of_classes = (
+        Learner(GaussianNB, score="naive_bayes", skill="lm_naive_bayes"),
+        Learner(LinearDiscriminantAnalysis, score="linear_discr"),
+    )
+    return (
+        Learner(linear, skill="lm_linear"),
+        Learner(stump, score="best_node", skill="lm_stump"),
+        Learner(lambda: neighbour(1), score="one_nn", skill="lm_one_nn"),
+        *(of_classes if n_classes else ()),
+        Learner(lambda: tree(max_depth=3, **seeded), skill="lm_tree_3"),
+        Learner(forest, skill="lm_extra_trees"),
+        Learner(lambda: boosting(max_iter=30, early_stopping=False, **seeded), skill="lm_boosting"),
+        Learner(linear, skill="lm_linear_small", fraction=0.25),
+        Learner(forest, skill="lm_extra_trees_small", fraction=0.25),
+        Learner(stump, score="random_node", columns="random"),
+        Learner(stump, score="worst_node", columns="least important"),
+        Learner(lambda: neighbour(1), score="elite_nn", columns="most important"),
+    )
 
 
-def _score(
-    make: Callable[[], Any],
-    data: FloatArray,
-    target: FloatArray,
-    folds: IntArray,
-    n_classes: int,
-    fraction: float,
-    deadline: float,
-) -> float | None:
-    """The mean score over the folds; None where the learner refuses. Raises: TimeoutError."""
-    scores = []
+def _measured(
+    learner: Learner, sample: Sample, folds: IntArray, importances: list[FloatArray], deadline: float
+) -> Values:
+    """The learner's metafeatures; none of them defined where it refuses. Raises: TimeoutError."""
+    scores, skills = [], []
     for fold in range(N_FOLDS):
+        training, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        columns = _columns(learner, sample, training, fold, importances, deadline)
         if time.perf_counter() > deadline:
             raise TimeoutError
-        training, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        training = training[sample_rows(target[training], max(10, int(fraction * len(training))))]
-        if len(np.unique(target[training])) < 2:
-            return None
+        rows = training[sample_rows(sample.target[training], max(10, int(learner.fraction * len(training))))]
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model = make().fit(data[training], target[training])
-                predictions = model.predict_proba(data[test]) if n_classes else model.predict(data[test])
-        except (ValueError, np.linalg.LinAlgError):
-            return None
-        if n_classes:
-            scores.append(_auc(target[test], predictions, model.classes_))
-        else:
-            scores.append(_r2(target[test], predictions))
-    return float(np.mean(scores))
+                score, skill = _score(
+                    learner.make(), sample.data[:, columns], sample.target, rows, test, sample.n_classes
+                )
+        except (ValueError, IndexError, np.linalg.LinAlgError):  # each says in its way that it cannot learn from this
+            return dict.fromkeys(learner.names)
+        scores.append(score)
+        skills.append(skill)
+    return (summaries(learner.score, np.array(scores)) if learner.score else {}) | (
+        {learner.skill: float(np.mean(skills))} if learner.skill else {}
+    )
+
+
+def _columns(
+    learner: Learner,
+    sample: Sample,
+    training: IntArray,
+    fold: int,
+    importances: list[FloatArray],
+    deadline: float,
+) -> slice | list[int]:
+    """What the learner may look at; the full trees that tell what matters are grown once per fold."""
+    if learner.columns == "all":
+        return slice(None)
+    if learner.columns == "random":
+        # The generator is the legacy one so that the draw is the one that pymfe makes with the same seed.
+        return [int(np.random.RandomState(SEED).randint(0, sample.data.shape[1]))]
+    while len(importances) <= fold:
+        if time.perf_counter() > deadline:
+            raise TimeoutError
+        importances.append(full_tree(sample, training).feature_importances_)
+    order = np.argsort(importances[fold])
+    return [int(order[0 if learner.columns == "least important" else -1])]
+
+
+def _score(
+    model: Any, data: FloatArray, target: FloatArray, training: IntArray, test: IntArray, n_classes: int
+) -> tuple[float, float]:
+    """Score and skill on the test rows. Raises: ValueError where the learner refuses."""
+    if len(np.unique(target[training])) < 2:
+        raise ValueError("one class only")
+    model.fit(data[training], target[training])
+    if not n_classes:
+        r2 = _r2(target[test], model.predict(data[test]))
+        return r2, r2
+    probabilities = np.nan_to_num(model.predict_proba(data[test]))
+    predicted = model.classes_[probabilities.argmax(axis=1)]
+    return float(np.mean(predicted == target[test])), _auc(target[test], probabilities, model.classes_)
 
 
 def _auc(target: FloatArray, probabilities: FloatArray, classes: FloatArray) -> float:
@@ -147,7 +184,7 @@ def _auc(target: FloatArray, probabilities: FloatArray, classes: FloatArray) -> 
         positive = target == label
         n_positive, n_negative = int(positive.sum()), int((~positive).sum())
         if n_positive and n_negative:
-            ranks = rankdata(np.nan_to_num(probabilities[:, column]))
+            ranks = rankdata(probabilities[:, column])
             surplus = ranks[positive].sum() - n_positive * (n_positive + 1) / 2
             scores.append(surplus / (n_positive * n_negative))
     return float(np.mean(scores)) if scores else 0.5
@@ -156,21 +193,3 @@ def _auc(target: FloatArray, probabilities: FloatArray, classes: FloatArray) -> 
 def _r2(target: FloatArray, predictions: FloatArray) -> float:
     spread = np.sum((target - target.mean()) ** 2)
     return max(-1.0, 1.0 - float(np.sum((target - predictions) ** 2) / spread)) if spread > 0 else 0.0
-
-
-def _encoded(table: Table) -> FloatArray:
-    """Numbers with medians for missing cells and unit variance, beside 0/1 columns for the frequent categories."""
-    blocks = [_scaled(column) for column in table.numeric.T]
-    for codes in table.categorical.T:
-        levels, counts = np.unique(codes, return_counts=True)
-        frequent = levels[np.argsort(-counts, kind="stable")][:MOST_LEVELS]
-        blocks += [(codes == level).astype(np.float64) for level in frequent]
-    step = max(1, -(-len(blocks) // MOST_COLUMNS))
-    return np.column_stack(blocks[::step])
-
-
-def _scaled(column: FloatArray) -> FloatArray:
-    present = column[~np.isnan(column)]
-    filled = np.where(np.isnan(column), np.median(present) if present.size else 0.0, column)
-    spread = filled.std()
-    return np.asarray((filled - filled.mean()) / (spread if spread > 0 else 1.0))
