@@ -78,6 +78,7 @@ def test_dates_read_by_their_format(read, declared, cell, value):
         (b'@attribute x date "EEE"', "EEE"),
         (b'@attribute x date "yyyy\'"', "never closed"),
         (b"x numeric", "'x'"),
+        (b"'x numeric", "never closed"),
     ],
 )
 def test_header_line_that_is_not_understood_is_refused_with_its_number(read, header, fact):
@@ -115,6 +116,8 @@ def test_row_that_does_not_fit_the_header_is_refused_with_its_number(read, row, 
         b"{0 1}, {0.5}",
         b"{x 1}",
         b"{0 '1}",
+        b"{'0 1}",
+        b"{0 1,'0",
         b"1,low,a",
     ],
 )

@@ -41,9 +41,11 @@ def read_arff(content: bytes, limits: ReadingLimits) -> RawTable:
             _check_sparse_size(content, attributes, limits)
         if row_is_sparse != sparse:
             _refuse(number, "dense and sparse rows are mixed")
-        batches.add(
-            number, _sparse_row(line, number, batches) if sparse else _dense_row(line, number, batches)
-        )
+        try:
+            row = _sparse_row(line, number, batches) if sparse else _dense_row(line, number, batches)
+        except TokenError as error:
+            _refuse(number, str(error), error)
+        batches.add(number, row)
     frame = batches.table()
     return RawTable(
         frame,
@@ -67,17 +69,17 @@ def _read_header(lines: Lines, limits: ReadingLimits) -> tuple[list[Attribute], 
     attributes: list[Attribute] = []
     for number, line in lines:
         limits.check_first_line(len(line.encode()))
-        keyword, position = word(line, 0, " \t")
-        if keyword.lower() == "@data":
-            return attributes, number
-        if keyword.lower() == "@attribute":
-            try:
+        try:
+            keyword, position = word(line, 0, " \t")
+            if keyword.lower() == "@data":
+                return attributes, number
+            if keyword.lower() == "@attribute":
                 attributes.append(parse_attribute(line[position:]))
-            except TokenError as error:
-                _refuse(number, str(error), error)
-            limits.check_columns(len(attributes))
-        elif keyword.lower() != "@relation":
-            _refuse(number, f"{keyword[:50]!r} is no part of a header")
+            elif keyword.lower() != "@relation":
+                raise TokenError(f"{keyword[:50]!r} is no part of a header")  # noqa: TRY301  one refusal for all
+        except TokenError as error:
+            _refuse(number, str(error), error)
+        limits.check_columns(len(attributes))
     raise UnreadableFileError("The ARFF file has no @data line.", "Write the file again and send it.")
 
 
@@ -172,11 +174,9 @@ def _converts(attribute: Attribute, text: str | None) -> bool:
 
 
 def _dense_row(line: str, number: int, batches: _Batches) -> list[str]:
+    """The cells of all columns. Raises: TokenError."""
     expected = len(batches.attributes)
-    try:
-        row = cells(line)
-    except TokenError as error:
-        _refuse(number, str(error), error)
+    row = cells(line)
     if len(row) != expected:
         if row[-1].startswith("{"):
             _refuse(number, "weights of rows are not read")
@@ -189,15 +189,12 @@ def _dense_row(line: str, number: int, batches: _Batches) -> list[str]:
 
 
 def _sparse_row(line: str, number: int, batches: _Batches) -> dict[int, str]:
-    """The cells that the row names, by their column's position."""
+    """The cells that the row names, by their column's position. Raises: TokenError."""
     row: dict[int, str] = {}
     position = skip_space(line, 1)
     while position < len(line) and line[position] != "}":
         index, position = word(line, position, " \t,}")
-        try:
-            value, position = word(line, skip_space(line, position), " \t,}")
-        except TokenError as error:
-            _refuse(number, str(error), error)
+        value, position = word(line, skip_space(line, position), " \t,}")
         if not value and line[position - 1] not in "'\"":
             _refuse(number, f"column {index[:50]} has no value")
         if not (index.isascii() and index.isdigit() and len(index) < 9):
