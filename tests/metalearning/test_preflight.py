@@ -42,6 +42,7 @@ def test_sound_table_has_no_findings():
         ({"x": X, "gaps": GAPS}, CLASSES, ("mostly_missing_column", "gaps")),
         ({"x": X, "c": [f"c{row % 101}" for row in range(N)]}, Y, ("high_cardinality", "c")),
         ({"x": X, "again": X}, CLASSES, ("duplicate_columns", "again")),
+        ({"x": X * (X > 0), "again": np.where(X > 0, X, 0.0)}, CLASSES, ("duplicate_columns", "again")),
         ({"c": THREE, "x": X, "again": -X, "third": -X}, CLASSES, ("duplicate_columns", "third")),
         ({"x": X[np.arange(N) // 2]}, np.repeat(CLASSES[:100], 2), ("duplicate_rows", None)),
         ({"x": X[np.arange(N) // 2]}, Y, ("contradictory_duplicates", None)),
@@ -117,8 +118,10 @@ def test_rows_in_order_of_a_date_suggest_the_time():
     assert with_dates("sold_at", days[::-1]) == [("time_ordered_rows", "sold_at")]
     assert with_dates("birth", days) == []
     assert with_dates("sold_at", random.permutation(days)) == []
-    named = exactly({"x": X}, Y)
-    named = replace(named, frame=named.frame.append_column("sold_at", pa.array(days * 1.0)), time="sold_at")
+    table = exactly({"x": X, "sold_at": days * 1.0}, Y)
+    kinds = (table.columns[0], Column("sold_at", ColumnType.DATE))
+    frame = table.frame.append_column("known", pa.array(days * 1.0))
+    named = replace(table, columns=kinds, frame=frame, time="known")
     assert codes(named) == []
 
 

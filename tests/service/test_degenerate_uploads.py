@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from app.client import Client
 from app.config import Settings
 from app.main import create_app
 from app.store.database import Database
@@ -78,6 +80,20 @@ def test_declared_columns_are_shown_in_their_roles(api: TestClient) -> None:
     assert columns["when"] == (None, "time")
     evidence = {finding["code"]: finding["evidence"] for finding in body["findings"]}
     assert evidence["group_column"] == {"n_groups": 15}
+
+
+def test_client_sends_what_is_said_about_columns(api: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_bytes(CONTENT)
+    client = Client()
+    client._http = api
+    types = {"zip": "categorical"}
+    body = client.recommend(
+        tmp_path / "data.csv", target="y", column_types=types, group="patient", verify=False
+    )
+    columns = client._call("GET", f"/datasets/{body['dataset_id']}")["columns"]
+    roles = {column["name"]: (column["type"], column["role"]) for column in columns}
+    assert roles["zip"] == ("categorical", "feature")
+    assert roles["patient"] == (None, "group")
 
 
 @pytest.mark.parametrize(
