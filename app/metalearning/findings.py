@@ -63,6 +63,7 @@ _INFORMATION = {
     "high_cardinality": "Group rare categories if they mean the same; some algorithms are slow with so many.",
     "near_constant_column": "Remove it unless the rare values matter.",
     "possible_groups": "Name it as the group if rows with the same value belong together.",
+    "metafeatures_sampled": "Nothing needs to be done.",
     "time_ordered_rows": "Name it as the time if the future is to be predicted from the past.",
 }
 # Every code with its severity and what to do about it; docs/findings.md is its page for people.

@@ -11,7 +11,7 @@ from app.errors import UnusableDatasetError
 from app.isolation import Report
 from app.metalearning.columns import Declaration
 from app.metalearning.description import describe_upload
-from app.metalearning.metafeatures import LANDMARKERS, NAMES
+from app.metalearning.metafeatures import NAMES, SCHEMA
 from app.metalearning.table import read_table
 from tests.tables import CLASS, NUMBER, REGRESSION, described, mixed_columns, silent
 
@@ -53,8 +53,11 @@ def test_facts_are_json_and_name_everything_once(upload):
         "renamed_columns": [],
     }
     assert set(facts["metafeatures"]) == set(NAMES)
-    assert facts["absent_metafeatures"] == list(LANDMARKERS)
-    assert facts["findings"] == []
+    timed = {each.name for each in SCHEMA if each.timed}
+    assert set(facts["absent_metafeatures"]) == timed
+    assert [each["code"] for each in facts["findings"]] == [
+        "target_separated"
+    ]  # classes are cuts of a number
     assert table.target == CLASS
 
 
