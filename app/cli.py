@@ -176,7 +176,11 @@ def describe(
     declared = Declaration(target, task_type, _column_types(column_type), group, time)
     _, facts = describe_file(data, declared, seconds)
     if as_json:
-        body = {"task_type": facts["task_type"], "metafeatures": facts["metafeatures"]}
+        body = {
+            "task_type": facts["task_type"],
+            "metafeature_version": facts["metafeature_version"],
+            "metafeatures": facts["metafeatures"],
+        }
         typer.echo(json.dumps(body, indent=1))
         return
     console.print(presenting.metafeature_table(facts))

@@ -119,6 +119,12 @@ class MetafeatureOutOfRangeError(InvalidRequestError):
     code, title = "metafeature_out_of_range", "Metafeature out of range"
 
 
+class MetafeatureVersionError(InvalidRequestError):
+    """Metafeatures of another schema version, whose values mean something else."""
+
+    code, title = "metafeature_version_unsupported", "Metafeature version unsupported"
+
+
 class UnknownConfigurationError(InvalidRequestError):
     """A configuration that the portfolio does not hold."""
 

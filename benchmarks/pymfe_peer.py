@@ -27,7 +27,7 @@ from app.metalearning.table import NUMBER_LIKE, Column, FloatArray, IntArray, Ta
 
 ON_TABLE = ("general", "statistical", "info-theory")
 ON_SAMPLE = ("landmarking", "model-based", "clustering", "concept")
-_LANDMARKERS = (
+LANDMARKERS = (
     "best_node",
     "random_node",
     "worst_node",
@@ -59,7 +59,7 @@ def of_sample(sample: Sample) -> tuple[dict[str, float], float]:
     with _quietly():
         began = time.perf_counter()
         extractor.fit(sample.data, sample.labels, precomp_groups=["model-based"])
-        names, values = extractor.extract(**{name: {"skf": folds} for name in _LANDMARKERS})[:2]
+        names, values = extractor.extract(**{name: {"skf": folds} for name in LANDMARKERS})[:2]
         seconds = time.perf_counter() - began
     return _by_our_names(names, values), seconds
 

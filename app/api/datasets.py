@@ -12,7 +12,7 @@ from app.api.schemas import Page, PageParameters, ResponseModel, as_time
 from app.api.uploads import DatasetForm, DatasetUpload, multipart_body
 from app.config import Settings
 from app.metalearning.findings import Severity
-from app.metalearning.metafeatures import SCHEMA
+from app.metalearning.metafeatures import FAMILIES, SCHEMA
 from app.metalearning.table import ColumnType, TaskType
 from app.store import datasets
 from app.store.tables import Dataset
@@ -77,6 +77,7 @@ class MetafeatureResponse(ResponseModel):
     family: str | None
     value: float | None = Field(description="Null where it is not defined for this dataset.")
     meaning: str | None
+    seconds: float | None = Field(description="What a landmarker took; other families are timed as a whole.")
 
 
 class MetafeaturesResponse(ResponseModel):
@@ -86,7 +87,7 @@ class MetafeaturesResponse(ResponseModel):
     metafeature_version: int
     metafeatures: list[MetafeatureResponse]
     seconds: dict[str, float] = Field(description="What each family took.")
-    absent: list[str] = Field(description="Landmarkers left out because time was over.")
+    absent: list[str] = Field(description="Left out because time was over.")
 
 
 @router.post(
@@ -138,8 +139,11 @@ def read_metafeatures(dataset_id: str, session: ReadSession, owner: Owner) -> Me
     return MetafeaturesResponse(
         dataset_id=dataset.id,
         metafeature_version=dataset.metafeature_version,
-        metafeatures=[_metafeature(name, value) for name, value in dataset.metafeatures.items()],
-        seconds=dataset.metafeature_seconds,
+        metafeatures=[
+            _metafeature(name, value, dataset.metafeature_seconds)
+            for name, value in dataset.metafeatures.items()
+        ],
+        seconds={name: value for name, value in dataset.metafeature_seconds.items() if name in FAMILIES},
         absent=dataset.absent_metafeatures,
     )
 
@@ -174,11 +178,12 @@ def _summary(dataset: Dataset, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _metafeature(name: str, value: float | None) -> MetafeatureResponse:
+def _metafeature(name: str, value: float | None, seconds: dict[str, float]) -> MetafeatureResponse:
     known = _DEFINITIONS.get(name)
     return MetafeatureResponse(
         name=name,
         family=known.family if known else None,
         value=value,
         meaning=known.meaning if known else None,
+        seconds=seconds.get(name.partition(".")[0]),
     )

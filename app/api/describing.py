@@ -41,11 +41,25 @@ class Description:
     facts: dict[str, Any]
 
 
+# What a child imports on its way, so that it finds it there; pyarrow imports pandas where that is installed.
+_LIBRARIES = (
+    "pandas",
+    "scipy.stats",
+    "sklearn.discriminant_analysis",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.naive_bayes",
+    "sklearn.neighbors",
+    "sklearn.tree",
+)
+
+
 class Describer:
     """Runs at most one child per core; who has to wait too long is told to come back."""
 
     def __init__(self, settings: Settings) -> None:
-        isolation.preload("app.metalearning.description", "sklearn.ensemble", "sklearn.neighbors")
+        isolation.preload("app.metalearning.description", *_LIBRARIES)
         self._settings = settings
         cores = os.cpu_count() or 1
         self._slots = threading.BoundedSemaphore(cores)

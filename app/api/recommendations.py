@@ -13,7 +13,7 @@ from app.api.dependencies import Owner, Service, ServiceDep, WriteSession
 from app.api.problems import problem_responses
 from app.api.schemas import RequestModel, ResponseModel
 from app.api.uploads import DatasetForm, Upload, media_type, multipart_body, read_form, read_json
-from app.errors import InvalidRequestError
+from app.errors import InvalidRequestError, MetafeatureVersionError
 from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.metrics import check_metric
 from app.metalearning.recommendation import (
@@ -52,6 +52,10 @@ class RecommendRequest(Wishes):
     dataset_id: str | None = Field(default=None, max_length=100)
     metafeatures: dict[str, float | None] | None = Field(
         default=None, description="By name, as `metaselect describe` prints them; any part of them will do."
+    )
+    metafeature_version: int | None = Field(
+        default=None,
+        description="The schema version of the metafeatures; refused if it is not the service's.",
     )
     task_type: TaskType | None = Field(default=None, description="Needed with metafeatures.")
 
@@ -214,6 +218,7 @@ def _question(
     service: Service, asked: RecommendRequest | Upload, wishes: Wishes, dataset: Dataset | None
 ) -> tuple[Any, Question]:
     if dataset is not None:
+        _check_version(dataset.metafeature_version, "Upload the dataset again.")
         task_type, metafeatures = TaskType(dataset.task_type), dataset.metafeatures
         if isinstance(asked, RecommendRequest) and asked.task_type not in (None, task_type):
             raise InvalidRequestError(
@@ -223,6 +228,7 @@ def _question(
     else:
         assert isinstance(asked, RecommendRequest)
         assert asked.task_type is not None
+        _check_version(asked.metafeature_version, "Describe the dataset with `metaselect describe` of today.")
         task_type, metafeatures = asked.task_type, asked.metafeatures or {}
     question = Question(
         task_type=task_type,
@@ -233,6 +239,13 @@ def _question(
         target_sd=dataset.target_sd if dataset else None,
     )
     return service.knowledge[task_type], question
+
+
+def _check_version(version: int | None, advice: str) -> None:
+    if version not in (None, SCHEMA_VERSION):
+        raise MetafeatureVersionError(
+            f"The metafeatures are of schema version {version}, the service's is {SCHEMA_VERSION}.", advice
+        )
 
 
 def _as_body(

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from app.metalearning.columns import Declaration, type_table
-from app.metalearning.metafeatures import SCHEMA_VERSION, extract
+from app.metalearning.findings import Finding, Severity
+from app.metalearning.metafeatures import SCHEMA_VERSION, Metafeatures, extract
 from app.metalearning.preflight import inspect
 from app.metalearning.reading import read_file
 from app.metalearning.table import ColumnType, Table, TaskType, write_table
@@ -22,6 +23,7 @@ def describe(path: Path, declared: Declaration, landmarking_seconds: float) -> t
     table, typing_findings = type_table(raw.frame, declared)
     findings = (*typing_findings, *inspect(table))
     metafeatures = extract(table, landmarking_seconds)
+    findings = (*findings, *_sampling(table, metafeatures))
     is_regression = table.task_type is TaskType.REGRESSION
     facts = {
         "task_type": table.task_type,
@@ -38,6 +40,24 @@ def describe(path: Path, declared: Declaration, landmarking_seconds: float) -> t
         "absent_metafeatures": list(metafeatures.absent),
     }
     return table, facts
+
+
+def _sampling(table: Table, metafeatures: Metafeatures) -> list[Finding]:
+    """What to say where the table was too large to be described in full."""
+    rows, columns = metafeatures.rows, metafeatures.columns
+    if rows == table.n_rows and columns == len(table.columns):
+        return []
+    return [
+        Finding(
+            "metafeatures_sampled",
+            Severity.INFORMATION,
+            None,
+            f"Metafeatures rest on {rows:,} of {table.n_rows:,} rows, those of pairs of columns on {columns:,} of "
+            f"{len(table.columns):,} columns.",
+            "Nothing needs to be done: the samples are fixed by the table.",
+            {"rows": rows, "n_rows": table.n_rows, "columns": columns, "n_columns": len(table.columns)},
+        )
+    ]
 
 
 def _columns(table: Table, names: list[str]) -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.metalearning import metafeatures
-from app.metalearning.metafeatures import NAMES, SCHEMA, TIMED_FAMILIES, extract
+from app.metalearning.metafeatures import NAMES, SCHEMA, extract
 from app.metalearning.table import Table
 from tests.tables import CLASSIFICATION, REGRESSION, exactly, mixed_table, quick
 
-UNTIMED = [each for each in SCHEMA if each.family not in TIMED_FAMILIES]
+UNTIMED = [each for each in SCHEMA if not each.timed]
 ORDER_FREE = [each.name for each in UNTIMED if each.order_free]
 SCALE_FREE = [each.name for each in UNTIMED if each.scale_free]
 N = 24

@@ -37,8 +37,7 @@ _ROUNDING = 1e-9
 
 SCHEMA = read_schema()
 NAMES = tuple(definition.name for definition in SCHEMA)
-# Those of learners and distances, which stop at the time budget.
-TIMED_FAMILIES = ("landmarking", "model-based", "clustering", "concept")
+FAMILIES = tuple(dict.fromkeys(definition.family for definition in SCHEMA))
 # What meta-learners see: which algorithm wins does not depend on the units of the columns.
 LEARNED = tuple(definition.name for definition in SCHEMA if definition.scale_free)
 _BY_NAME = {definition.name: definition for definition in SCHEMA}
@@ -48,13 +47,12 @@ _BY_NAME = {definition.name: definition for definition in SCHEMA}
 class Metafeatures:
     """A dataset's metafeatures by name.
 
-    `seconds` says how long each family took, `landmarker_seconds` each learner; `absent` names what was left out for
-    time; `rows` and `columns` say how many stand for the table where it is too large to be looked at in full.
+    `seconds` says how long each family took, and each landmarker by its name; `absent` names what was left out for time;
+    `rows` and `columns` say how many stand for the table where it is too large to be looked at in full.
     """
 
     values: Values
     seconds: dict[str, float]
-    landmarker_seconds: dict[str, float]
     absent: tuple[str, ...]
     rows: int
     columns: int
@@ -82,20 +80,23 @@ def extract(table: Table, budget_seconds: float = 5.0) -> Metafeatures:
     if table.task_type is TaskType.CLASSIFICATION:
         compute("clustering", lambda: clustering.of_classes(profile))
     deadline = time.perf_counter() + budget_seconds
-    landmarker_seconds: dict[str, float] = {}
     if budget_seconds > 0:
         sample = draw_sample(seen)
         for family, function in _ON_SAMPLE:
             if time.perf_counter() < deadline:
                 compute(family, lambda function=function: function(sample))  # type: ignore[misc]
-        landmarks, landmarker_seconds = landmarking.extract(sample, deadline)
+        began = time.perf_counter()
+        landmarks, learner_seconds = landmarking.extract(sample, deadline)
         values.update(landmarks)
-        seconds["landmarking"] = sum(landmarker_seconds.values())
-    absent = tuple(name for name in _expected(table.task_type) if name not in values)
+        seconds |= {"landmarking": time.perf_counter() - began, **learner_seconds}
+    absent = tuple(
+        each.name
+        for each in SCHEMA
+        if each.timed and each.defined_for(table.task_type) and each.name not in values
+    )
     return Metafeatures(
         values={name: _finite(values.get(name)) for name in NAMES},
         seconds=seconds,
-        landmarker_seconds=landmarker_seconds,
         absent=absent,
         rows=seen.n_rows,
         columns=min(len(table.columns), statistical.MOST_COLUMNS),
@@ -129,15 +130,6 @@ _ON_SAMPLE: tuple[tuple[str, Callable[[Sample], Values]], ...] = (
     ("clustering", clustering.extract),
     ("concept", concept.extract),
 )
-
-
-def _expected(task_type: TaskType) -> tuple[str, ...]:
-    """Names of the timed families that are defined for the task type."""
-    return tuple(
-        definition.name
-        for definition in SCHEMA
-        if definition.family in TIMED_FAMILIES and str(task_type) not in definition.missing.split("; ")
-    )
 
 
 def _finite(value: float | None) -> float | None:

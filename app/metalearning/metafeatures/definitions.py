@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.metalearning.table import FloatArray, IntArray
+from app.metalearning.table import FloatArray, IntArray, TaskType
 
 Values = dict[str, float | None]
 
@@ -37,6 +37,15 @@ class Definition:
     high: float
     order_free: bool
     scale_free: bool
+
+    @property
+    def timed(self) -> bool:
+        """Whether it rests on learners or distances, which stop at the time budget."""
+        return "no time" in self.missing.split("; ")
+
+    def defined_for(self, task_type: TaskType) -> bool:
+        """Whether datasets of the task type have it at all."""
+        return task_type not in self.missing.split("; ")
 
 
 def read_schema() -> tuple[Definition, ...]:

@@ -39,7 +39,7 @@ class Learner:
 
 
 def extract(sample: Sample, deadline: float) -> tuple[Values, dict[str, float]]:
-    """The landmarkers that fit into the time, and the seconds that each took.
+    """The landmarkers that fit into the time, and the seconds that each took, by its names.
 
     A learner that is not done by the deadline is left out; one that refuses the data has no value.
 
@@ -57,7 +57,8 @@ def extract(sample: Sample, deadline: float) -> tuple[Values, dict[str, float]]:
             values |= _measured(learner, sample, folds, importances, deadline)
         except TimeoutError:
             continue
-        seconds[learner.names[0].removesuffix(".mean")] = time.perf_counter() - began
+        took = time.perf_counter() - began
+        seconds |= {name.removesuffix(".mean").removesuffix(".sd"): took for name in learner.names}
     return values, seconds
 
 
@@ -129,7 +130,11 @@ def _measured(
                 score, skill = _score(
                     learner.make(), sample.data[:, columns], sample.target, rows, test, sample.n_classes
                 )
-        except (ValueError, IndexError, np.linalg.LinAlgError):  # each says in its way that it cannot learn from this
+        except (
+            ValueError,
+            IndexError,
+            np.linalg.LinAlgError,
+        ):  # each says in its way that it cannot learn from this
             return dict.fromkeys(learner.names)
         scores.append(score)
         skills.append(skill)
