@@ -16,7 +16,7 @@ from app.config import Settings
 from app.confinement import KernelLimits
 from app.errors import OverloadedError, TooLargeDatasetError, UnreadableFileError, from_dict
 from app.isolation import Child, Limits
-from app.metalearning.declared import Declaration
+from app.metalearning.columns.declared import Declaration
 from app.store.database import new_id
 
 log = structlog.get_logger(__name__)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from app.metalearning import splits
 from app.metalearning.metrics import METRICS
+from app.metalearning.protocol import splits
 from app.metalearning.table import TaskType
 from tests.roles import with_roles
 from tests.tables import (

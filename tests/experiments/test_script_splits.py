@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.metalearning import splits
 from app.metalearning.columns import Declaration
 from app.metalearning.description import describe
+from app.metalearning.protocol import splits
 from tests.tables import CLASSIFICATION, combine, measure
 from workers.experiments import stacking
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import skops.io
 
-from app.metalearning import splits
 from app.metalearning.metrics import METRICS, headline_metric
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.portfolio.expressions import source
+from app.metalearning.protocol import splits
 from app.metalearning.table import TaskType
 from tests.tables import (
     CLASSIFICATION,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from sklearn.model_selection import StratifiedGroupKFold
 
-from app.metalearning.dealing import (
+from app.metalearning.protocol import ANCHORS, assign_folds, latest_rows
+from app.metalearning.protocol.dealing import (
     cut_in_time,
     deal_groups,
     forward_splits,
@@ -15,7 +16,6 @@ from app.metalearning.dealing import (
     sample_times,
     stratified_splits,
 )
-from app.metalearning.protocol import ANCHORS, assign_folds, latest_rows
 from tests.roles import grouped, timed
 from tests.tables import quick, targets
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 
 from app.errors import UnsplittableError
-from app.metalearning import protocol, splits
+from app.metalearning import protocol
+from app.metalearning.protocol import splits
 from tests.roles import timed, with_roles
 from tests.tables import CLASSIFICATION, exactly, mixed_table, noise_table, quick
 

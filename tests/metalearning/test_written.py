@@ -4,7 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from app.metalearning.written import POINT, date_formats, number_format, read_dates, read_numbers, trimmed
+from app.metalearning.columns.written import (
+    POINT,
+    date_formats,
+    number_format,
+    read_dates,
+    read_numbers,
+    trimmed,
+)
 from tests.tables import typed_column
 
 

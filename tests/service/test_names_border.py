@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from app.config import Settings
 from app.errors import TargetNotFoundError
 from app.main import create_app
-from app.metalearning.declared import Declaration
+from app.metalearning.columns.declared import Declaration
 from app.metalearning.description import describe
 from app.store.database import Database
 from app.store.migrating import migrate

@@ -6,7 +6,7 @@ import numpy as np
 
 from app.metalearning import protocol
 from app.metalearning.metrics import Metric
-from app.metalearning.splits import Plan
+from app.metalearning.protocol.splits import Plan
 from app.metalearning.table import FloatArray, IntArray
 from workers.experiments import scoring
 from workers.experiments.measured import Measured

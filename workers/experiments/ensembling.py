@@ -6,7 +6,7 @@ import numpy as np
 
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.portfolio.expressions import Call, call
-from app.metalearning.splits import UNTESTED, Plan
+from app.metalearning.protocol.splits import UNTESTED, Plan
 from app.metalearning.table import FloatArray, Table, TaskType
 from workers.experiments import pipelines, scoring
 from workers.experiments.measured import COSTS, Measured

@@ -17,9 +17,10 @@ import psutil
 
 from app.errors import ServiceError
 from app.isolation import Limits, Report
-from app.metalearning import protocol, splits
+from app.metalearning import protocol
 from app.metalearning.portfolio import Configuration, find_configuration
-from app.metalearning.splits import UNTESTED, Plan
+from app.metalearning.protocol import splits
+from app.metalearning.protocol.splits import UNTESTED, Plan
 from app.metalearning.table import FloatArray, IntArray, TaskType, read_table
 from workers.experiments import pipelines, scoring
 

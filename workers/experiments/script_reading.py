@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from app.metalearning import written
-from app.metalearning.conversions import LARGEST_NUMBER
-from app.metalearning.declared import FALSE_WORDS, TRUE_WORDS
+from app.metalearning.columns import written
+from app.metalearning.columns.conversions import LARGEST_NUMBER
+from app.metalearning.columns.declared import FALSE_WORDS, TRUE_WORDS
 from app.metalearning.portfolio.expressions import source
 from app.metalearning.reading import MISSING_MARKERS
 from app.metalearning.table import ColumnType, Table

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from app.metalearning import dealing, protocol
+from app.metalearning import protocol
 from app.metalearning.portfolio.expressions import source
+from app.metalearning.protocol import dealing
 from app.metalearning.table import Table
 
 Function = Callable[..., Any]

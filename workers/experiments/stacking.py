@@ -8,10 +8,10 @@ import numpy as np
 import skops.io
 
 from app.isolation import Report
-from app.metalearning import splits
 from app.metalearning.metrics import METRICS
 from app.metalearning.portfolio.expressions import Call
-from app.metalearning.splits import Plan
+from app.metalearning.protocol import splits
+from app.metalearning.protocol.splits import Plan
 from app.metalearning.table import Table, TaskType, read_table
 from workers.experiments import pipelines
 from workers.experiments.card import make_card

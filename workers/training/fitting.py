@@ -20,7 +20,7 @@ from workers.training import proof
 from workers.training.building import load_source, read_inventory
 
 N_TREES = 300
-LANDMARKING_SECONDS = 60.0  # nobody waits here: every landmarker is computed
+DESCRIBING_SECONDS = 600.0  # nobody waits here: every metafeature is computed
 
 
 def compile_metadataset(datasets: Path, parts: Path, folder: Path) -> None:
@@ -39,7 +39,7 @@ def compile_metadataset(datasets: Path, parts: Path, folder: Path) -> None:
     measured = {row["dataset"] for row in kept}
     sources = [source for source in read_inventory(datasets) if source.name in measured]
     described = [
-        {"dataset": source.name, **extract(load_source(source), LANDMARKING_SECONDS).values}
+        {"dataset": source.name, **extract(load_source(source), DESCRIBING_SECONDS).values}
         for source in track(sources, "metafeatures")
     ]
     pa.parquet.write_table(

@@ -13,8 +13,8 @@ from app.errors import (
     ConflictingDeclarationError,
     TargetNotFoundError,
 )
-from app.metalearning import written
-from app.metalearning.conversions import (
+from app.metalearning.columns import written
+from app.metalearning.columns.conversions import (
     as_days,
     as_labels,
     finite_numbers,

@@ -10,7 +10,7 @@ from app.errors import (
     TooManyClassesError,
     UnsupportedColumnError,
 )
-from app.metalearning.conversions import LARGEST_NUMBER, as_labels, decoded, is_label, is_number
+from app.metalearning.columns.conversions import LARGEST_NUMBER, as_labels, decoded, is_label, is_number
 from app.metalearning.findings import Finding, found
 from app.metalearning.table import TaskType
 

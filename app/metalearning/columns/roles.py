@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.errors import GroupUnusableError, TimeUnusableError, TooFewGroupsError
-from app.metalearning import written
-from app.metalearning.conversions import (
+from app.metalearning.columns import written
+from app.metalearning.columns.conversions import (
     as_days,
     as_labels,
     decoded,
@@ -14,7 +14,7 @@ from app.metalearning.conversions import (
     is_number,
     is_string,
 )
-from app.metalearning.declared import cast_as
+from app.metalearning.columns.declared import cast_as
 from app.metalearning.findings import Finding, found
 from app.metalearning.protocol import n_folds
 from app.metalearning.table import ColumnType

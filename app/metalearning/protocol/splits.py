@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.errors import UnsplittableError
-from app.metalearning.dealing import (
+from app.metalearning.protocol import SEED, anchor_rows, assign_halves, latest_rows, sample_rows
+from app.metalearning.protocol.dealing import (
     Split,
     cut_in_time,
     deal_groups,
@@ -18,7 +19,6 @@ from app.metalearning.dealing import (
     sample_times,
     stratified_splits,
 )
-from app.metalearning.protocol import SEED, anchor_rows, assign_halves, latest_rows, sample_rows
 from app.metalearning.table import FloatArray, IntArray, Table
 
 UNTESTED = -1

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.errors import NoFeaturesError, TooFewRowsError, UnsupportedColumnError
-from app.metalearning import splits, written
-from app.metalearning.conversions import (
+from app.metalearning.columns import written
+from app.metalearning.columns.conversions import (
     as_days,
     as_labels,
     decoded,
@@ -18,12 +18,13 @@ from app.metalearning.conversions import (
     is_number,
     with_plain_strings,
 )
-from app.metalearning.declared import Declaration, cast_as, checked
+from app.metalearning.columns.declared import Declaration, cast_as, checked
+from app.metalearning.columns.identifiers import are_counting_integers, are_unique_codes
+from app.metalearning.columns.roles import type_group, type_time
+from app.metalearning.columns.targets import type_target, without_missing_targets
 from app.metalearning.findings import Finding, condensed, found
-from app.metalearning.identifiers import are_counting_integers, are_unique_codes
-from app.metalearning.roles import type_group, type_time
+from app.metalearning.protocol import splits
 from app.metalearning.table import Column, ColumnType, Table
-from app.metalearning.targets import type_target, without_missing_targets
 
 __all__ = ["MINIMUM_ROWS", "Declaration", "type_table"]
 
