@@ -69,6 +69,43 @@ class Client:
                 data={**fields, **({"target": target} if target else {})},
             )
 
+    def upload(self, file: Path, *, target: str, **wishes: Any) -> dict[str, Any]:
+        """Upload a dataset: its types, findings and metafeatures.
+
+        Args:
+            file: the table.
+            target: name of the column to predict.
+            wishes: `task_type`, `column_types`, `group`, `time`, `name`, `contribute`.
+
+        Raises: ProblemError.
+        """
+        fields = {key: _as_field(value) for key, value in wishes.items() if value is not None}
+        with file.open("rb") as content:
+            return self._call(
+                "POST", "/datasets", files={"file": (file.name, content)}, data={**fields, "target": target}
+            )
+
+    def dataset(self, dataset_id: str) -> dict[str, Any]:
+        """One dataset as the service understood it.
+
+        Raises: ProblemError.
+        """
+        return self._call("GET", f"/datasets/{dataset_id}")
+
+    def datasets(self) -> Iterator[dict[str, Any]]:
+        """All datasets, newest first, page by page.
+
+        Raises: ProblemError.
+        """
+        return self._pages("/datasets")
+
+    def metafeatures(self, dataset_id: str) -> dict[str, Any]:
+        """A dataset's metafeatures with families, meanings and seconds.
+
+        Raises: ProblemError.
+        """
+        return self._call("GET", f"/datasets/{dataset_id}/metafeatures")
+
     def delete_dataset(self, dataset_id: str) -> None:
         """Erase a dataset's rows, predictions and models.
 
@@ -95,13 +132,7 @@ class Client:
 
         Raises: ProblemError.
         """
-        cursor: str | None = None
-        while True:
-            page = self._call("GET", "/jobs", params={"cursor": cursor} if cursor else {})
-            yield from page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        return self._pages("/jobs")
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Ask for the job's end.
@@ -159,6 +190,15 @@ class Client:
             return self._http.get("/health/ready").is_success
         except httpx.TransportError:
             return False
+
+    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
+        cursor: str | None = None
+        while True:
+            page = self._call("GET", path, params={"cursor": cursor} if cursor else {})
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         response = self._http.request(method, path, **arguments)

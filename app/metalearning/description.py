@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from app.metalearning.columns import Declaration, type_table
-from app.metalearning.findings import Finding, Severity
+from app.metalearning.findings import Finding, found
 from app.metalearning.metafeatures import SCHEMA_VERSION, Metafeatures, extract
 from app.metalearning.preflight import inspect
 from app.metalearning.reading import read_file
@@ -20,7 +21,18 @@ def describe(path: Path, declared: Declaration, landmarking_seconds: float) -> t
     Raises: subclasses of UnusableDatasetError.
     """
     raw = read_file(path, target=declared.target)
-    table, typing_findings = type_table(raw.frame, declared)
+    table, facts = describe_frame(raw.frame, declared, landmarking_seconds)
+    return table, facts | {"reading": raw.facts()}
+
+
+def describe_frame(
+    frame: pa.Table, declared: Declaration, landmarking_seconds: float
+) -> tuple[Table, dict[str, Any]]:
+    """Type, inspect and describe a table in memory; `pyarrow.Table.from_pandas` makes one of a data frame.
+
+    Raises: subclasses of UnusableDatasetError.
+    """
+    table, typing_findings = type_table(frame, declared)
     findings = (*typing_findings, *inspect(table))
     metafeatures = extract(table, landmarking_seconds)
     findings = (*findings, *_sampling(table, metafeatures))
@@ -31,8 +43,7 @@ def describe(path: Path, declared: Declaration, landmarking_seconds: float) -> t
         "n_rows": table.n_rows,
         "classes": list(table.classes),
         "target_sd": float(np.std(table.target_values)) if is_regression else None,
-        "columns": _columns(table, raw.frame.column_names),
-        "reading": raw.facts(),
+        "columns": _columns(table, frame.column_names),
         "findings": [asdict(finding) for finding in findings],
         "metafeatures": metafeatures.values,
         "metafeature_version": SCHEMA_VERSION,
@@ -48,14 +59,15 @@ def _sampling(table: Table, metafeatures: Metafeatures) -> list[Finding]:
     if rows == table.n_rows and columns == len(table.columns):
         return []
     return [
-        Finding(
+        found(
             "metafeatures_sampled",
-            Severity.INFORMATION,
             None,
             f"Metafeatures rest on {rows:,} of {table.n_rows:,} rows, those of pairs of columns on {columns:,} of "
             f"{len(table.columns):,} columns.",
-            "Nothing needs to be done: the samples are fixed by the table.",
-            {"rows": rows, "n_rows": table.n_rows, "columns": columns, "n_columns": len(table.columns)},
+            rows=rows,
+            n_rows=table.n_rows,
+            columns=columns,
+            n_columns=len(table.columns),
         )
     ]
 

@@ -30,9 +30,11 @@ def extract(sample: Sample) -> Values:
         silhouette_score,
     )
 
+    if not sample.n_classes:
+        return {}
     labels = np.unique(sample.labels, return_inverse=True)[1]
     n_classes = int(labels.max()) + 1
-    if not sample.n_classes or not 1 < n_classes < len(labels):
+    if not 1 < n_classes < len(labels):
         return {}
     distances = pairwise_distances(sample.data)
     np.fill_diagonal(distances, 0.0)

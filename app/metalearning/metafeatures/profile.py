@@ -209,13 +209,15 @@ def _moments(values: FloatArray, constant: bool) -> tuple[float, float, float, f
         return float(values[0]), 0.0, np.nan, np.nan
     mean = float(values.mean())
     centred = values - mean
-    deviation = float(np.sqrt(np.mean(centred * centred)))
-    centred /= deviation
+    reach = float(np.max(np.abs(centred)))
+    centred /= reach  # squares of very large or small numbers are none
+    spread = float(np.sqrt(np.mean(centred * centred)))
+    centred /= spread
     squares = centred * centred
     shrinkage = (len(values) - 1) / len(values)
     skewness = float(np.mean(squares * centred)) * shrinkage**1.5
     kurtosis = float(np.mean(squares * squares)) * shrinkage**2 - 3
-    return mean, deviation, skewness, kurtosis
+    return mean, reach * spread, skewness, kurtosis
 
 
 def _median(values: FloatArray) -> float:
@@ -234,4 +236,5 @@ def _geometric_mean(ordered: FloatArray) -> float:
 def _harmonic_mean(ordered: FloatArray) -> float:
     if not ordered[0] >= 0:
         return np.nan
-    return float(len(ordered) / np.sum(1 / ordered)) if ordered[0] > 0 else 0.0
+    with np.errstate(over="ignore"):  # of the inverse of the smallest numbers there are
+        return float(len(ordered) / np.sum(1 / ordered)) if ordered[0] > 0 else 0.0

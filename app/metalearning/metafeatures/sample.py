@@ -67,5 +67,6 @@ def _standardised(column: FloatArray) -> FloatArray:
     present = column[~np.isnan(column)]
     filled = np.where(np.isnan(column), np.median(present) if present.size else 0.0, column)
     centred = filled - filled.mean()
-    spread = centred.std()
-    return np.asarray(centred / spread if spread > 0 else centred)
+    with np.errstate(over="ignore"):
+        spread = centred.std()
+    return np.asarray(centred / spread if 0 < spread < np.inf else np.zeros_like(centred))
