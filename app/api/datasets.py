@@ -93,7 +93,7 @@ class MetafeaturesResponse(ResponseModel):
 @router.post(
     "/datasets",
     status_code=201,
-    responses=problem_responses(413, 415, 422, 503),
+    responses=problem_responses(408, 413, 415, 422, 503),
     openapi_extra={"requestBody": {"required": True, "content": multipart_body(DatasetForm)}},
 )
 def create_dataset(

@@ -84,7 +84,7 @@ class JobResponse(JobSummary):
     error: dict[str, Any] | None
 
 
-@router.post("/jobs", status_code=202, responses=problem_responses(404, 410, 422))
+@router.post("/jobs", status_code=202, responses=problem_responses(404, 408, 410, 413, 422))
 def create_job(
     request: JobRequest, service: ServiceDep, session: WriteSession, owner: Owner, response: Response
 ) -> JobResponse:

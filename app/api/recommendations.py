@@ -148,7 +148,7 @@ async def _read_request(request: Request) -> AsyncIterator[RecommendRequest | Up
     "/recommend",
     responses={
         202: {"model": RecommendationResponse, "description": "The ranking, and a verification under way"},
-        **problem_responses(404, 410, 413, 415, 422, 503),
+        **problem_responses(404, 408, 410, 413, 415, 422, 503),
     },
     openapi_extra={
         "requestBody": {
