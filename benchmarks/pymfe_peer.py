@@ -75,16 +75,21 @@ def mended(table: Table) -> dict[str, float]:
 
 
 def _concentration(table: Table) -> dict[str, float]:
-    """`attr_conc` of the columns that stand for all here; pymfe draws twelve at random."""
-    columns = [column for column in (*_numbers(table), *_categories(table)) if _varies(table, column)]
-    chosen = representative([column.name for column in columns], MOST_PAIRED)
-    kept = replace(table, columns=tuple(columns[index] for index in chosen))
-    data, categorical, target = _as_arrays(kept)
-    extractor = MFE(
-        groups=["info-theory"], features=["attr_conc"], summary=_SUMMARIES, suppress_warnings=True
+    """Concentration of the columns that vary, between those that stand for all here; pymfe draws twelve at random."""
+    varying = [column for column in (*_numbers(table), *_categories(table)) if _varies(table, column)]
+    chosen = representative([column.name for column in varying], MOST_PAIRED)
+    return _of_columns(table, varying, "class_conc") | _of_columns(
+        table, [varying[index] for index in chosen], "attr_conc"
     )
+
+
+def _of_columns(table: Table, columns: list[Column], feature: str) -> dict[str, float]:
+    """One metafeature of some columns only: bins depend on the rows alone, so that others may be left out."""
+    data, categorical, target = _as_arrays(replace(table, columns=tuple(columns)))
+    if feature == "class_conc" and target is None:
+        return {}
+    extractor = MFE(groups=["info-theory"], features=[feature], summary=_SUMMARIES, suppress_warnings=True)
     with _quietly():
-        # The bins depend on the rows alone, so that other columns may be left out.
         extractor.fit(data, target, transform_cat=None, cat_cols=categorical)
         return _by_our_names(*extractor.extract(attr_conc={"max_attr_num": None})[:2])
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.metalearning.metafeatures.definitions import Values
 from app.metalearning.metafeatures.profile import Profile
-from app.metalearning.metafeatures.sample import Sample
+from app.metalearning.metafeatures.sample import Sample, distances_between
 from app.metalearning.table import FloatArray, IntArray
 
 SMALL_CLASS = 15
@@ -26,7 +26,6 @@ def extract(sample: Sample) -> Values:
     from sklearn.metrics import (  # noqa: PLC0415  kept out of the API process
         calinski_harabasz_score,
         davies_bouldin_score,
-        pairwise_distances,
         silhouette_score,
     )
 
@@ -36,8 +35,7 @@ def extract(sample: Sample) -> Values:
     n_classes = int(labels.max()) + 1
     if not 1 < n_classes < len(labels):
         return {}
-    distances = pairwise_distances(sample.data)
-    np.fill_diagonal(distances, 0.0)
+    distances = distances_between(sample.data)
     apart = labels[:, None] != labels
     pairs = np.triu_indices(len(labels), k=1)
     within = distances[~apart].max()

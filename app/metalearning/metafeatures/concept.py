@@ -7,19 +7,16 @@ group `concept` on equal rows.
 import numpy as np
 
 from app.metalearning.metafeatures.definitions import Values, summaries
-from app.metalearning.metafeatures.sample import Sample
+from app.metalearning.metafeatures.sample import Sample, distances_between
 
 _NEARLY_NOTHING = 1e-9
 
 
 def extract(sample: Sample) -> Values:
     """How varied the neighbourhoods are; for regression only how dense."""
-    from sklearn.metrics import pairwise_distances  # noqa: PLC0415  kept out of the API process
-
     low, high = sample.data.min(axis=0), sample.data.max(axis=0)
     scaled = (sample.data - low) / np.where(high > low, high - low, 1.0)
-    distances = pairwise_distances(scaled)
-    np.fill_diagonal(distances, 0.0)
+    distances = distances_between(scaled)
     room = np.sqrt(scaled.shape[1]) - distances
     near = 2.0 ** (-2.0 * distances / np.where(room > 0, room, _NEARLY_NOTHING))
     close = 2.0 ** -np.maximum(1.0, np.ceil(distances))

@@ -50,6 +50,13 @@ def full_tree(sample: Sample, rows: IntArray) -> Any:
     return tree(random_state=SEED).fit(sample.data[rows], sample.target[rows])
 
 
+def distances_between(data: FloatArray) -> FloatArray:
+    """Euclidean distances between all rows, shape (rows, rows), exact: whole ones are whole, equal rows are at 0."""
+    from scipy.spatial.distance import pdist, squareform  # noqa: PLC0415  kept out of the API process
+
+    return np.asarray(squareform(pdist(data)))
+
+
 def _encoded(table: Table) -> FloatArray:
     chosen = representative([column.name for column in table.columns], MOST_COLUMNS)
     columns = [table.columns[index] for index in chosen]
