@@ -41,4 +41,6 @@ def quoted(text: str) -> str:
 
 def _with_number(match: re.Match[str]) -> str:
     figures = json.loads((RESULTS / f"{match['name']}.json").read_text())
-    return f"<!-- figure {match['name']}: {match['figure']} -->{figures[match['figure']]:.3g}"
+    value = float(figures[match["figure"]])
+    shown = f"{value:.0f}" if value.is_integer() else f"{value:.3g}"
+    return f"<!-- figure {match['name']}: {match['figure']} -->{shown}"
