@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from app import isolation
 from app.isolation import Child, Ending, Outcome
 from app.metalearning import metadataset, protocol
 from app.metalearning.columns import Declaration, type_table
-from app.metalearning.portfolio import Configuration, configurations_of
+from app.metalearning.portfolio import CONFIGURATIONS, Configuration
 from app.metalearning.table import FloatArray, Table, TaskType, write_table
 from workers.experiments import evaluation
 from workers.experiments.calibration import probe_seconds
@@ -66,71 +67,92 @@ def load_source(source: Source) -> Table:
 def build(folder: Path, parts: Path, workers: int, known: list[dict[str, Any]]) -> int:
     """Measure every configuration that fits on every dataset of `folder`; return the number of cells measured.
 
+    Breadth first: a configuration is measured on all datasets before the next one, cheap ones first, so that whatever is
+    done when the time ends is complete for some configurations.
+
     Args:
         folder: datasets with their inventory.
         parts: takes `<dataset>.parquet`, rewritten after every cell; a second run goes on where this one ended.
-        workers: datasets measured at the same time, one core each.
+        workers: cells measured at the same time, one core each.
         known: evaluations that need no measuring again (the shipped ones).
     """
     isolation.preload("workers.experiments.evaluation", "sklearn.ensemble", "catboost", "lightgbm", "xgboost")
-    measured = {(row["dataset"], row["fingerprint"], row["protocol"]) for row in known}
     sources = read_inventory(folder)
     # A fixed random order, so that an unfinished build is a fair sample of the datasets.
     random.Random(ORDER_SEED).shuffle(sources)  # noqa: S311  order, not secrecy
     parts.mkdir(parents=True, exist_ok=True)
-    total = sum(len(configurations_of(source.task_type)) for source in sources)
     with _only_builder(parts), _progress() as progress, ThreadPoolExecutor(workers) as pool:
-        bar = progress.add_task("cells", total=total)
+        part_of = {source.name: _Part(source, parts) for source in sources}
+        done = {_key(row) for part in part_of.values() for row in part.rows} | {_key(row) for row in known}
+        cells = [
+            (part_of[source.name], configuration)
+            for configuration in CONFIGURATIONS.values()
+            for source in sources
+            if source.task_type is configuration.task_type
+        ]
+        missing = [
+            (part, configuration)
+            for part, configuration in cells
+            if (part.source.name, configuration.fingerprint, protocol.PROTOCOL) not in done
+        ]
+        bar = progress.add_task("cells", total=len(cells), completed=len(cells) - len(missing))
+        for _ in pool.map(lambda cell: cell[0].measure(cell[1]), missing):
+            progress.advance(bar)
+        return len(missing)
 
-        def measure_source(source: Source) -> int:
-            return sum(1 for cell in _measure(source, parts, measured, lambda: progress.advance(bar)) if cell)
 
-        return sum(pool.map(measure_source, sources))
+class _Part:
+    """What is measured of one dataset, and its file."""
 
+    def __init__(self, source: Source, folder: Path) -> None:
+        self.source = source
+        self.path = folder / f"{source.name}.parquet"
+        self.rows = metadataset.read_evaluations(self.path)
+        self._scratch = folder / f".{source.name}"
+        self._lock = threading.Lock()
+        self._facts: dict[str, Any] | None = None
 
-def _measure(source: Source, parts: Path, known: set[tuple[str, str, int]], advance: Any) -> Iterator[bool]:
-    """Measure what is missing of one dataset; yields whether each cell was measured now."""
-    part = parts / f"{source.name}.parquet"
-    rows = metadataset.read_evaluations(part)
-    done = known | {(row["dataset"], row["fingerprint"], row["protocol"]) for row in rows}
-    missing = []
-    for configuration in configurations_of(source.task_type):
-        if (source.name, configuration.fingerprint, protocol.PROTOCOL) in done:
-            advance()
-            yield False
-        else:
-            missing.append(configuration)
-    if not missing:
-        return
-    scratch = parts / f".{source.name}"
-    scratch.mkdir(exist_ok=True)
-    table = load_source(source)
-    write_table(table, scratch / "table.parquet")
-    facts = {
-        "dataset": source.name,
-        "group": source.group,
-        "task_type": str(source.task_type),
-        "protocol": protocol.PROTOCOL,
-        "threads": protocol.THREADS,
-        "probe_seconds": probe_seconds(),
-        **target_facts(table),
-    }
-    for configuration in missing:
+    def measure(self, configuration: Configuration) -> None:
+        """Measure one cell in a child process and write the file anew."""
+        facts = self._prepared()
+        folder = self._scratch / configuration.id
         outcome = Child(
             "workers.experiments.evaluation:measure",
             {
-                "table": str(scratch / "table.parquet"),
+                "table": str(self._scratch / "table.parquet"),
                 "configuration": configuration.id,
-                "folder": str(scratch),
+                "folder": str(folder),
             },
-            scratch,
+            folder,
             evaluation.limits(MEMORY_BYTES),
         ).run()
-        rows.append(facts | _as_row(configuration, outcome))
-        metadataset.write_evaluations(rows, part)
-        advance()
-        yield True
-    shutil.rmtree(scratch)
+        shutil.rmtree(folder, ignore_errors=True)
+        row = facts | _as_row(configuration, outcome)
+        with self._lock:
+            self.rows.append(row)
+            metadataset.write_evaluations(self.rows, self.path)
+
+    def _prepared(self) -> dict[str, Any]:
+        """What every cell of the dataset shares; writes the typed table when it is first needed."""
+        with self._lock:
+            if self._facts is None:
+                self._scratch.mkdir(exist_ok=True)
+                table = load_source(self.source)
+                write_table(table, self._scratch / "table.parquet")
+                self._facts = {
+                    "dataset": self.source.name,
+                    "group": self.source.group,
+                    "task_type": str(self.source.task_type),
+                    "protocol": protocol.PROTOCOL,
+                    "threads": protocol.THREADS,
+                    "probe_seconds": probe_seconds(),
+                    **target_facts(table),
+                }
+            return self._facts
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["dataset"], row["fingerprint"], row["protocol"]
 
 
 def target_facts(table: Table) -> dict[str, Any]:

@@ -1,9 +1,16 @@
 """The algorithms of the portfolio, and how each one wants its data prepared."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from app.metalearning.portfolio.expressions import Call, call
+from app.metalearning.portfolio.preparation import (
+    additive_numbers,
+    ordinal_categories,
+    ranked_numbers,
+    scaled_numbers,
+)
 from app.metalearning.table import TaskType
 
 
@@ -20,7 +27,9 @@ class Algorithm:
     classifier: str | None
     regressor: str | None
     settings: dict[str, Any]
-    needs_scaling: bool = False
+    preparation: Callable[[], Call] = ordinal_categories
+    # Steps between preparation and estimator.
+    expansion: tuple[Call, ...] = ()
     scales_target: bool = False
     needs_calibration: bool = False
     interpretable: bool = False
@@ -46,46 +55,7 @@ class Algorithm:
                 estimator,
                 transformer=call("sklearn.preprocessing.StandardScaler"),
             )
-        preparation = _scaled_numbers() if self.needs_scaling else _ordinal_categories()
-        return call("sklearn.pipeline.make_pipeline", preparation, estimator)
-
-
-def _scaled_numbers() -> Call:
-    """Medians for missing numbers, unit variance, one column per frequent category (missing is a category)."""
-    return _by_column_type(
-        call(
-            "sklearn.pipeline.make_pipeline",
-            call("sklearn.impute.SimpleImputer", strategy="median", keep_empty_features=True),
-            call("sklearn.preprocessing.StandardScaler"),
-        ),
-        call(
-            "sklearn.preprocessing.OneHotEncoder",
-            handle_unknown="infrequent_if_exist",
-            max_categories=30,
-            sparse_output=False,
-        ),
-    )
-
-
-def _ordinal_categories() -> Call:
-    """Numbers as they are and categories as codes; the trees behind split on missing values themselves."""
-    return _by_column_type(
-        "passthrough",
-        call(
-            "sklearn.preprocessing.OrdinalEncoder",
-            handle_unknown="use_encoded_value",
-            unknown_value=float("nan"),
-        ),
-    )
-
-
-def _by_column_type(for_numbers: Call | str, for_categories: Call) -> Call:
-    selector = "sklearn.compose.make_column_selector"
-    return call(
-        "sklearn.compose.make_column_transformer",
-        (for_numbers, call(selector, dtype_include="number")),
-        (for_categories, call(selector, dtype_exclude="number")),
-    )
+        return call("sklearn.pipeline.make_pipeline", self.preparation(), *self.expansion, estimator)
 
 
 _SEED = {"random_state": 0}
@@ -100,7 +70,7 @@ ALGORITHMS = {
             "sklearn.linear_model.LogisticRegression",
             None,
             {"max_iter": 1000},
-            needs_scaling=True,
+            preparation=scaled_numbers,
             interpretable=True,
         ),
         Algorithm(
@@ -109,7 +79,7 @@ ALGORITHMS = {
             None,
             "sklearn.linear_model.Ridge",
             {},
-            needs_scaling=True,
+            preparation=scaled_numbers,
             interpretable=True,
         ),
         Algorithm(
@@ -118,9 +88,66 @@ ALGORITHMS = {
             None,
             "sklearn.linear_model.ElasticNet",
             {},
-            needs_scaling=True,
+            preparation=scaled_numbers,
             scales_target=True,
             interpretable=True,
+        ),
+        Algorithm(
+            "elastic_net_logistic",
+            "linear",
+            "sklearn.linear_model.LogisticRegression",
+            None,
+            {"solver": "saga", "max_iter": 300, **_SEED},
+            preparation=scaled_numbers,
+            interpretable=True,
+        ),
+        Algorithm(
+            "bayesian_ridge",
+            "linear",
+            None,
+            "sklearn.linear_model.BayesianRidge",
+            {},
+            preparation=ranked_numbers,
+            interpretable=True,
+        ),
+        Algorithm(
+            "huber",
+            "linear",
+            None,
+            "sklearn.linear_model.HuberRegressor",
+            {"max_iter": 500},
+            preparation=scaled_numbers,
+            scales_target=True,
+            interpretable=True,
+        ),
+        Algorithm(
+            "linear_svm",
+            "linear_svm",
+            "sklearn.svm.LinearSVC",
+            "sklearn.svm.LinearSVR",
+            {"dual": "auto", "max_iter": 2000, **_SEED},
+            preparation=scaled_numbers,
+            scales_target=True,
+            needs_calibration=True,
+            interpretable=True,
+        ),
+        Algorithm(
+            "spline",
+            "additive",
+            "sklearn.linear_model.LogisticRegression",
+            "sklearn.linear_model.Ridge",
+            {},
+            preparation=additive_numbers,
+            interpretable=True,
+        ),
+        Algorithm(
+            "nystroem",
+            "kernel",
+            "sklearn.linear_model.LogisticRegression",
+            "sklearn.linear_model.Ridge",
+            {},
+            preparation=ranked_numbers,
+            expansion=(call("sklearn.kernel_approximation.Nystroem", n_components=200, random_state=0),),
         ),
         Algorithm(
             "lda",
@@ -128,7 +155,7 @@ ALGORITHMS = {
             "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
             None,
             {},
-            needs_scaling=True,
+            preparation=scaled_numbers,
             interpretable=True,
         ),
         Algorithm(
@@ -137,7 +164,7 @@ ALGORITHMS = {
             "sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis",
             None,
             {},
-            needs_scaling=True,
+            preparation=scaled_numbers,
         ),
         Algorithm(
             "gaussian_nb",
@@ -145,7 +172,7 @@ ALGORITHMS = {
             "sklearn.naive_bayes.GaussianNB",
             None,
             {},
-            needs_scaling=True,
+            preparation=scaled_numbers,
             interpretable=True,
         ),
         Algorithm(
@@ -154,7 +181,7 @@ ALGORITHMS = {
             "sklearn.neighbors.KNeighborsClassifier",
             "sklearn.neighbors.KNeighborsRegressor",
             {"n_jobs": 1},
-            needs_scaling=True,
+            preparation=scaled_numbers,
             most_rows=200_000,
         ),
         Algorithm(
@@ -163,7 +190,7 @@ ALGORITHMS = {
             "sklearn.svm.SVC",
             "sklearn.svm.SVR",
             {"cache_size": 500},
-            needs_scaling=True,
+            preparation=scaled_numbers,
             scales_target=True,
             needs_calibration=True,
             most_rows=20_000,
@@ -224,8 +251,26 @@ ALGORITHMS = {
             "sklearn.neural_network.MLPClassifier",
             "sklearn.neural_network.MLPRegressor",
             _SEED,
-            needs_scaling=True,
+            preparation=scaled_numbers,
             scales_target=True,
+        ),
+        Algorithm(
+            "explainable_boosting",
+            "explainable_boosting",
+            "interpret.glassbox.ExplainableBoostingClassifier",
+            "interpret.glassbox.ExplainableBoostingRegressor",
+            _FOREST,
+            interpretable=True,
+        ),
+        Algorithm(
+            "gaussian_process",
+            "gaussian_process",
+            "sklearn.gaussian_process.GaussianProcessClassifier",
+            "sklearn.gaussian_process.GaussianProcessRegressor",
+            _SEED,
+            preparation=scaled_numbers,
+            scales_target=True,
+            most_rows=1_000,
         ),
     )
 }

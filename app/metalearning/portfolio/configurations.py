@@ -36,65 +36,97 @@ class Configuration:
         return "\n".join([*imports(self.pipeline), "", f"pipeline = {source(self.pipeline)}"])
 
 
-# Cheap ones first: the order in which a meta-dataset is measured.
-_VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
-    "gaussian_nb": {"default": {}},
-    "lda": {"shrunk": {"solver": "lsqr", "shrinkage": "auto"}},
-    "qda": {"shrunk": {"solver": "eigen", "shrinkage": "auto"}},
-    "ridge": {"default": {"alpha": 1.0}},
-    "elastic_net": {"mild": {"alpha": 0.02, "l1_ratio": 0.5}},
-    "decision_tree": {"leaf_8": {"min_samples_leaf": 8}},
-    "knn": {
-        "5": {"n_neighbors": 5},
-        "25_weighted": {"n_neighbors": 25, "weights": "distance"},
-    },
-    "logistic_regression": {"default": {"C": 1.0}, "strong": {"C": 0.02}},
-    "svm": {"rbf": {"C": 1.0, "gamma": "scale"}},
-    "lightgbm": {
-        "default": {},
-        "slow": {
-            "n_estimators": 300,
-            "learning_rate": 0.03,
-            "num_leaves": 16,
-            "min_child_samples": 10,
-            "colsample_bytree": 0.6,
-            "subsample": 0.8,
-            "subsample_freq": 1,
-        },
-    },
-    "xgboost": {
-        "default": {},
-        "slow": {
-            "n_estimators": 300,
-            "learning_rate": 0.05,
-            "max_depth": 4,
-            "colsample_bytree": 0.6,
-            "subsample": 0.8,
-            "min_child_weight": 3,
-        },
-    },
-    "hist_gradient_boosting": {"default": {}},
-    "extra_trees": {
-        "200": {"n_estimators": 200},
-        "leaf_3": {"n_estimators": 200, "min_samples_leaf": 3, "max_features": 0.5},
-    },
-    "random_forest": {
-        "200": {"n_estimators": 200},
-        "leaf_3": {"n_estimators": 200, "min_samples_leaf": 3, "max_features": 0.5},
-    },
-    "mlp": {"early": {"hidden_layer_sizes": (128, 64), "early_stopping": True, "max_iter": 300}},
-    "catboost": {"300": {"iterations": 300}},
-}
+# Cheap ones first: the order in which a meta-dataset is measured. The first variant of a family is its well-known default
+# or what its library's own tuning studies recommend; the others are draws from the search space that differ from it.
+_VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("gaussian_nb", "default", {}),
+    ("lda", "shrunk", {"solver": "lsqr", "shrinkage": "auto"}),
+    ("ridge", "default", {"alpha": 1.0}),
+    ("elastic_net", "mild", {"alpha": 0.02, "l1_ratio": 0.5}),
+    ("decision_tree", "leaf_8", {"min_samples_leaf": 8}),
+    ("knn", "5", {"n_neighbors": 5}),
+    ("knn", "25_weighted", {"n_neighbors": 25, "weights": "distance"}),
+    ("logistic_regression", "default", {"C": 1.0}),
+    ("logistic_regression", "strong", {"C": 0.02}),
+    ("svm", "rbf", {"C": 1.0, "gamma": "scale"}),
+    ("lightgbm", "default", {}),
+    ("lightgbm", "slow", {
+        "n_estimators": 300, "learning_rate": 0.03, "num_leaves": 16, "min_child_samples": 10,
+        "colsample_bytree": 0.6, "subsample": 0.8, "subsample_freq": 1,
+    }),
+    ("xgboost", "default", {}),
+    ("xgboost", "slow", {
+        "n_estimators": 300, "learning_rate": 0.05, "max_depth": 4, "colsample_bytree": 0.6, "subsample": 0.8,
+        "min_child_weight": 3,
+    }),
+    ("extra_trees", "200", {"n_estimators": 200}),
+    ("extra_trees", "leaf_3", {"n_estimators": 200, "min_samples_leaf": 3, "max_features": 0.5}),
+    ("random_forest", "200", {"n_estimators": 200}),
+    ("random_forest", "leaf_3", {"n_estimators": 200, "min_samples_leaf": 3, "max_features": 0.5}),
+    ("hist_gradient_boosting", "default", {}),
+    ("mlp", "early", {"hidden_layer_sizes": (128, 64), "early_stopping": True, "max_iter": 300}),
+    ("qda", "shrunk", {"solver": "eigen", "shrinkage": "auto"}),
+    ("catboost", "300", {"iterations": 300}),
+    ("gaussian_nb", "smoothed", {"var_smoothing": 0.1}),
+    ("lda", "default", {}),
+    ("ridge", "strong", {"alpha": 100.0}),
+    ("bayesian_ridge", "ranked", {}),
+    ("huber", "default", {}),
+    ("elastic_net", "lasso", {"alpha": 0.005, "l1_ratio": 1.0}),
+    ("decision_tree", "depth_4", {"max_depth": 4, "min_samples_leaf": 5}),
+    ("knn", "12_manhattan", {"n_neighbors": 12, "metric": "manhattan", "weights": "distance"}),
+    ("logistic_regression", "weak", {"C": 30.0}),
+    ("linear_svm", "default", {"C": 0.1}),
+    ("spline", "mild", {TaskType.CLASSIFICATION: {"C": 0.3, "max_iter": 500}, TaskType.REGRESSION: {"alpha": 3.0}}),
+    ("nystroem", "200", {TaskType.CLASSIFICATION: {"C": 3.0, "max_iter": 500}, TaskType.REGRESSION: {"alpha": 0.3}}),
+    ("qda", "regular", {"reg_param": 0.5}),
+    ("elastic_net_logistic", "half", {"C": 0.3, "l1_ratio": 0.5}),
+    ("svm", "rbf_10", {"C": 10.0, "gamma": "scale"}),
+    ("svm", "poly", {"kernel": "poly", "degree": 3, "coef0": 1.0, "C": 0.3}),
+    ("lightgbm", "shallow", {"n_estimators": 200, "learning_rate": 0.08, "num_leaves": 6, "min_child_samples": 5}),
+    ("lightgbm", "extra", {
+        "n_estimators": 300, "learning_rate": 0.06, "extra_trees": True, "num_leaves": 24, "min_child_samples": 5,
+        "colsample_bytree": 0.8,
+    }),
+    ("lightgbm", "large", {
+        "n_estimators": 150, "learning_rate": 0.04, "num_leaves": 64, "min_child_samples": 3, "colsample_bytree": 0.4,
+        "reg_lambda": 5.0,
+    }),
+    ("xgboost", "stumps", {"n_estimators": 300, "learning_rate": 0.1, "max_depth": 2, "subsample": 0.7}),
+    ("xgboost", "regular", {
+        "n_estimators": 300, "learning_rate": 0.04, "max_depth": 6, "colsample_bytree": 0.4, "subsample": 0.6,
+        "reg_lambda": 10.0,
+    }),
+    ("mlp", "small", {"hidden_layer_sizes": (24,), "alpha": 1.0, "solver": "lbfgs", "max_iter": 300}),
+    ("mlp", "wide", {
+        "hidden_layer_sizes": (256,), "alpha": 0.01, "learning_rate_init": 0.003, "early_stopping": True, "max_iter": 200,
+    }),
+    ("extra_trees", "all_columns", {"n_estimators": 200, "max_features": 1.0, "min_samples_leaf": 2}),
+    ("extra_trees", "shallow", {"n_estimators": 200, "max_depth": 8, "max_features": 0.7}),
+    ("random_forest", "sampled", {
+        "n_estimators": 200, "max_samples": 0.6, "max_features": 0.3, "min_samples_leaf": 2,
+    }),
+    ("hist_gradient_boosting", "shallow", {"max_depth": 3, "max_iter": 150, "early_stopping": False}),
+    ("hist_gradient_boosting", "slow", {
+        "max_iter": 250, "learning_rate": 0.04, "max_leaf_nodes": 12, "min_samples_leaf": 10, "l2_regularization": 1.0,
+        "early_stopping": False,
+    }),
+    ("catboost", "shallow", {"iterations": 300, "depth": 4, "learning_rate": 0.08}),
+    ("catboost", "regular", {"iterations": 400, "depth": 5, "learning_rate": 0.05, "l2_leaf_reg": 10.0, "rsm": 0.5}),
+    ("explainable_boosting", "additive", {"outer_bags": 2, "interactions": 0, "max_rounds": 1000}),
+)  # fmt: skip
 _PREFIXES = {TaskType.CLASSIFICATION: "clf", TaskType.REGRESSION: "reg"}
 
 CONFIGURATIONS = {
     configuration.id: configuration
-    for name, variants in _VARIANTS.items()
-    for variant, hyperparameters in variants.items()
+    for name, variant, hyperparameters in _VARIANTS
     for task_type in ALGORITHMS[name].task_types
     for configuration in [
         Configuration(
-            f"{_PREFIXES[task_type]}-{name}-{variant}", ALGORITHMS[name], task_type, hyperparameters
+            f"{_PREFIXES[task_type]}-{name}-{variant}",
+            ALGORITHMS[name],
+            task_type,
+            hyperparameters.get(task_type, hyperparameters),
         )
     ]
 }
