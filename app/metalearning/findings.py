@@ -54,7 +54,7 @@ _INFORMATION = {
     "date_like_strings": "Declare the column categorical if these are no dates.",
     "group_column": "Rows of one group are never split between learning and judging; the column is no feature.",
     "id_column": "Nothing is learned from it; declare another type if it is a property of the rows.",
-    "number_like_strings": "Declare the column categorical if these are no quantities.",
+    "number_like_strings": "If these are no quantities, declare the column categorical, or ask for classification by the target.",
     "time_column": "What is judged is never earlier than what is learned from; the column is no feature.",
     # What preflight sees
     "constant_column": "Remove it: there is nothing to learn from it.",

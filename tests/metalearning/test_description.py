@@ -51,6 +51,7 @@ def test_facts_are_json_and_name_everything_once(upload):
         "code_columns": [],
         "column_names": ["size", "weight", "colour", "old", "made", "number", "class"],
         "renamed_columns": [],
+        "date_formats": {},
     }
     assert set(facts["metafeatures"]) == set(NAMES)
     timed = {each.name for each in SCHEMA if each.timed}
