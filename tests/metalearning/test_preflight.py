@@ -45,7 +45,7 @@ def test_sound_table_has_no_findings():
         ({"x": [0.0, *X[1:]], "again": [-0.0, *X[1:]]}, CLASSES, ("duplicate_columns", "again")),
         ({"c": THREE, "x": X, "again": -X, "third": -X}, CLASSES, ("duplicate_columns", "third")),
         ({"x": X[np.arange(N) // 2]}, np.repeat(CLASSES[:100], 2), ("duplicate_rows", None)),
-        ({"x": X[np.arange(N) // 2]}, Y, ("contradictory_duplicates", None)),
+        ({"x": X[np.arange(N) // 2]}, ["p", "q"] * (N // 2), ("contradictory_duplicates", None)),
         ({"x": X, "copy": 32 - 1.8 * Y}, Y, ("target_copy", "copy")),
         ({"x": X, "copy": np.exp(Y)}, Y, ("target_copy", "copy")),
         ({"x": X, "copy": (CLASSES == "p") * 2.0}, CLASSES, ("target_copy", "copy")),
@@ -95,6 +95,10 @@ def test_counts_of_persons_are_no_groups():
     for name in ("students", "households"):
         assert codes(exactly({"x": X, name: persons}, Y)) == []
         assert codes(exactly({"x": X, name[:-1]: persons}, Y)) == [("possible_groups", name[:-1])]
+
+
+def test_quantities_measured_twice_do_not_contradict_each_other():
+    assert codes(exactly({"x": X[np.arange(N) // 2]}, Y)) == []
 
 
 def test_few_rows_are_told():
