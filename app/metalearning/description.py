@@ -56,14 +56,18 @@ def describe_frame(
 def _sampling(table: Table, metafeatures: Metafeatures) -> list[Finding]:
     """What to say where the table was too large to be described in full."""
     rows, columns = metafeatures.rows, metafeatures.columns
-    if rows == table.n_rows and columns == len(table.columns):
+    parts = []
+    if rows < table.n_rows:
+        parts.append(f"Metafeatures rest on {rows:,} of {table.n_rows:,} rows.")
+    if columns < len(table.columns):
+        parts.append(f"Those of pairs of columns rest on {columns:,} of {len(table.columns):,} columns.")
+    if not parts:
         return []
     return [
         found(
             "metafeatures_sampled",
             None,
-            f"Metafeatures rest on {rows:,} of {table.n_rows:,} rows, those of pairs of columns on {columns:,} of "
-            f"{len(table.columns):,} columns.",
+            " ".join(parts),
             rows=rows,
             n_rows=table.n_rows,
             columns=columns,

@@ -9,8 +9,9 @@ import pytest
 
 from app.errors import UnusableDatasetError
 from app.isolation import Report
+from app.metalearning import metafeatures
 from app.metalearning.columns import Declaration
-from app.metalearning.description import describe_upload
+from app.metalearning.description import describe_frame, describe_upload
 from app.metalearning.metafeatures import NAMES, SCHEMA
 from app.metalearning.table import read_table
 from tests.tables import CLASS, NUMBER, REGRESSION, described, mixed_columns, silent
@@ -73,6 +74,21 @@ def test_findings_of_typing_and_preflight_come_together(tmp_path):
     (tmp_path / "upload").write_text("\n".join(lines))
     codes = {finding["code"] for finding in described(tmp_path / "upload", "y")[1]["findings"]}
     assert codes == {"missing_target_rows", "all_missing_column", "few_rows"}
+
+
+def test_only_what_was_sampled_is_said_to_be(monkeypatch):
+    def sampling(n_rows: int, n_columns: int) -> list[str]:
+        columns = {f"x{index}": np.arange(n_rows) % (2 + index % 7) for index in range(n_columns)}
+        frame = pa.table({**columns, "y": ["p", "q"] * (n_rows // 2)})
+        _, facts = describe_frame(frame, Declaration("y"), 0)
+        return [each["detail"] for each in facts["findings"] if each["code"] == "metafeatures_sampled"]
+
+    assert sampling(30, 3) == []
+    (wide,) = sampling(30, 400)
+    assert wide == "Those of pairs of columns rest on 300 of 400 columns."
+    monkeypatch.setattr(metafeatures, "MOST_CELLS", 3)
+    (long,) = sampling(1_200, 3)
+    assert long == "Metafeatures rest on 1,000 of 1,200 rows."
 
 
 def test_upload_leaves_the_typed_table_beside_it(upload):
