@@ -94,7 +94,7 @@ class _Source:
         except pa.ArrowInvalid as error:
             self._refuse_ragged_row()
             raise UnreadableFileError(
-                f"The file is no readable CSV: {first_line(error)}.", "Send UTF-8 CSV, TSV or Parquet."
+                f"The file is no readable CSV: {first_line(error)}.", "Send CSV, TSV, Parquet, ARFF or JSON lines."
             ) from error
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
