@@ -81,8 +81,9 @@ def extract(table: Table, budget_seconds: float = 5.0) -> Metafeatures:
     compute("information", lambda: information.extract(profile))
     if table.task_type is TaskType.CLASSIFICATION:
         compute("clustering", lambda: clustering.of_classes(profile))
-    deadline = time.perf_counter() + budget_seconds
     if budget_seconds > 0:
+        import_module("sklearn.ensemble")
+        deadline = time.perf_counter() + budget_seconds
         sample = draw_sample(seen)
         for family, function in _ON_SAMPLE:
             if time.perf_counter() < deadline:
