@@ -80,7 +80,7 @@ def extract(table: Table, budget_seconds: float = 5.0) -> Metafeatures:
     compute("statistical", lambda: statistical.extract(seen, profile))
     compute("information", lambda: information.extract(profile))
     if table.task_type is TaskType.CLASSIFICATION:
-        compute("clustering", lambda: clustering.of_classes(profile))
+        compute("clustering", lambda: clustering.of_classes(table))
     if budget_seconds > 0:
         import_module("sklearn.ensemble")
         deadline = time.perf_counter() + budget_seconds
