@@ -68,7 +68,7 @@ ARFF = lines(
     lambda i: ", ".join(
         [
             "?" if i % 9 == 0 else f"{i}e-1",
-            str(i),
+            f"{i * 7 % 50}.0",
             ["red", "'dark blue'", '"it\'s"'][i % 3],
             f"{i % 2 + 1}.0",
             ["'50 % \\'off\\', now'", "'%'", '"a,\\tb"', "?"][i % 4],
@@ -105,7 +105,12 @@ JSON = lines(
                 "flag": i % 3 == 0,
                 "word": ["a\nb", "Ä\u2028", "2020-01-01"][i % 3],
             }
-            | {"whole": 10**17 + i, "large": 10**19, " spaced": i * 2 if i % 4 else None}
+            | {
+                "whole": 10**17 + i,
+                "large": 10**19,
+                "mixed": 2**57 + i if i % 2 else 0.5,
+                " spaced": i * 2 if i % 4 else None,
+            }
             | ({"late": i % 3 + 1} if i > 30 else {})
             | {"y": i % 7 + 0.25},
             ensure_ascii=i % 2 == 0,
@@ -119,6 +124,7 @@ def parquet_bytes():
     sink = io.BytesIO()
     columns = {
         "coded": pa.array([["a", "b", None][i % 3] for i in ROWS]).dictionary_encode(),
+        "coded numbers": pa.array([i % 9 + 0.0 for i in ROWS]).dictionary_encode(),
         "viewed": pa.array([["a", "b"][i % 2] for i in ROWS], pa.string_view()),
         "money": pa.array([i * 100 for i in ROWS], pa.int64()).cast(pa.decimal128(25, 2)),
         "clock": pa.array([i * 1000 for i in ROWS], pa.time32("ms")),
@@ -222,7 +228,7 @@ def test_oddities_of_delimited_files_are_read_alike(read_alike, oddity, compress
         (ARFF, ["the size", "whole", "level", "made", "is{odd"]),
         (SPARSE, ["a", "made"]),
         (JSON, ["n", "flag", "large", "late"]),
-        (FILES["parquet"], ["money", "clock", "zoned", "day", "flag", "whole"]),
+        (FILES["parquet"], ["coded numbers", "money", "clock", "zoned", "day", "flag", "whole"]),
     ],
     ids=["dates", "csv", "german", "arff", "sparse", "json", "parquet"],
 )

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from app.errors import TargetUnusableError
+from app.errors import TargetUnusableError, TimeUnusableError
 from app.metalearning.columns import Declaration, type_table
 from app.metalearning.table import TaskType, read_table, write_table
 
@@ -68,6 +68,12 @@ def test_codes_of_one_length_are_classes_unless_the_client_says_otherwise():
 def test_strings_that_are_not_all_numbers_are_refused_as_a_quantity(odd):
     with pytest.raises(TargetUnusableError):
         typed_by([*(f"${index}.5" for index in range(N)), odd], REGRESSION)
+
+
+def test_written_time_that_is_absurdly_large_is_refused():
+    columns = {"x": [*range(5)] * 12, "at": ["$1", *["$1e200"] * 59], "y": [0, 1] * 30}
+    with pytest.raises(TimeUnusableError, match="no value"):
+        type_table(pa.table(columns), Declaration("y", time="at"))
 
 
 def test_formats_of_target_and_time_are_kept(tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.metalearning.columns.conversions import decoded, with_plain_strings
+from app.metalearning.columns.conversions import with_plain_strings
 from app.metalearning.portfolio.expressions import source
 from app.metalearning.reading import MISSING_MARKERS, marks, tokens
 
@@ -35,9 +35,9 @@ _CONTENT = '''def content_of(path):
 '''
 
 _PARQUET = '''def read_cells(path):
-    """The table of a Parquet file, its dictionaries resolved."""
-    frame = with_plain_strings(pyarrow.parquet.read_table(pa.BufferReader(content_of(path))))
-    return pa.table([decoded(column) for column in frame.columns], names=COLUMNS)
+    """The table of a Parquet file."""
+    frame = pyarrow.parquet.read_table(pa.BufferReader(content_of(path)))
+    return with_plain_strings(frame.rename_columns(COLUMNS))
 '''
 
 _CSV = '''def read_cells(path):
@@ -166,7 +166,7 @@ def cells_of(reading: dict[str, Any]) -> Cells:
 
 
 def _parquet(_: dict[str, Any]) -> Cells:
-    return Cells(_PARQUET, [with_plain_strings, decoded], ["import pyarrow.parquet"])
+    return Cells(_PARQUET, [with_plain_strings], ["import pyarrow.parquet"])
 
 
 def _delimited(reading: dict[str, Any]) -> Cells:

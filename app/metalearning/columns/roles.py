@@ -85,7 +85,7 @@ def _times(column: pa.ChunkedArray, name: str, kind: ColumnType | None) -> tuple
         labels = as_labels(column).dictionary_encode()
         texts = written.trimmed(labels.dictionary)
         if number := written.number_format(texts):
-            return written.read_numbers(texts, number).take(labels.indices), number
+            return finite_numbers(written.read_numbers(texts, number).take(labels.indices))[0], number
         if dates := written.date_formats(texts):
             return written.read_dates(texts, dates[0]).take(labels.indices), dates[0]
     raise TimeUnusableError(
