@@ -219,6 +219,13 @@ def test_oddities_of_delimited_files_are_read_alike(read_alike, oddity, compress
     assert {name: getattr(raw, name) for name in expected} == expected
 
 
+def test_repeated_names_of_parquet_are_read_alike(read_alike):
+    sink = io.BytesIO()
+    columns = [[index % 7 for index in ROWS], ["a", "b"] * (N // 2), [index % 11 + 0.5 for index in ROWS]]
+    pa.parquet.write_table(pa.table(columns, names=["x", "x", "y"]), sink)
+    assert read_alike(sink.getvalue())[0].renamed_columns == ("x.2",)
+
+
 @pytest.mark.parametrize(
     ("content", "types"),
     [

@@ -36,7 +36,7 @@ _CONTENT = '''def content_of(path):
 
 _PARQUET = '''def read_cells(path):
     """The table of a Parquet file."""
-    frame = pyarrow.parquet.read_table(pa.BufferReader(content_of(path)))
+    frame = pyarrow.parquet.ParquetFile(pa.BufferReader(content_of(path))).read()
     return with_plain_strings(frame.rename_columns(COLUMNS))
 '''
 
