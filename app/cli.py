@@ -96,7 +96,9 @@ def migrate() -> None:
 
 @cli.command()
 def recommend(
-    data: Annotated[Path | None, typer.Argument(help="CSV, TSV, Parquet, ARFF or JSON lines file, also gzip or zstd.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(help="CSV, TSV, Parquet, ARFF or JSON lines file, also gzip or zstd.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Name of the column to predict.")] = None,
     example: Annotated[
         bool, typer.Option("--example", help="Use a small real dataset instead of DATA.")
@@ -155,7 +157,9 @@ def recommend(
 
 @cli.command()
 def describe(
-    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, ARFF or JSON lines file, also gzip or zstd.")],
+    data: Annotated[
+        Path, typer.Argument(help="CSV, TSV, Parquet, ARFF or JSON lines file, also gzip or zstd.")
+    ],
     target: Annotated[str, typer.Option(help="Name of the column to predict.")],
     task_type: Annotated[TaskType | None, typer.Option(help="Inferred from the target unless given.")] = None,
     column_type: ColumnTypes = None,

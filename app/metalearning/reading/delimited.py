@@ -94,7 +94,8 @@ class _Source:
         except pa.ArrowInvalid as error:
             self._refuse_ragged_row()
             raise UnreadableFileError(
-                f"The file is no readable CSV: {first_line(error)}.", "Send CSV, TSV, Parquet, ARFF or JSON lines."
+                f"The file is no readable CSV: {first_line(error)}.",
+                "Send CSV, TSV, Parquet, ARFF or JSON lines.",
             ) from error
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
