@@ -24,6 +24,11 @@ def describe(path: Path, declared: Declaration, landmarking_seconds: float) -> t
     began = time.perf_counter()
     raw = read_file(path, target=declared.target)
     table, facts = describe_frame(raw.frame, declared, landmarking_seconds, began)
+    if f"{table.target}.2" in raw.renamed_columns:
+        detail = (
+            f"Several columns are called {table.target!r}; the first is the target, the others are features."
+        )
+        facts["findings"].append(asdict(found("repeated_target_name", table.target, detail)))
     return table, facts | {"reading": raw.facts()}
 
 

@@ -11,9 +11,9 @@ from app.errors import UnusableDatasetError
 from app.isolation import Report
 from app.metalearning import metafeatures
 from app.metalearning.columns import Declaration
-from app.metalearning.description import describe_frame, describe_upload
+from app.metalearning.description import describe, describe_upload
 from app.metalearning.metafeatures import NAMES, SCHEMA
-from app.metalearning.table import read_table
+from app.metalearning.table import TaskType, read_table
 from tests.tables import CLASS, NUMBER, REGRESSION, described, mixed_columns, silent
 
 report: Report = silent
@@ -104,3 +104,24 @@ def test_upload_leaves_the_typed_table_beside_it(upload):
 def test_unusable_upload_is_refused(upload):
     with pytest.raises(UnusableDatasetError):
         described(upload, "nothing")
+
+
+def test_several_columns_with_the_targets_name_are_told(tmp_path):
+    (tmp_path / "upload").write_text(
+        "\n".join(["y,a,y", *(f"{row % 2},{row * row % 7},{row % 3}" for row in range(40))])
+    )
+    table, facts = described(tmp_path / "upload", "y")
+    assert [column.name for column in table.columns] == ["a", "y.2"]
+    assert "repeated_target_name" in {finding["code"] for finding in facts["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "task_type", "told"), [(6, None, True), (5, None, False), (6, "classification", False)]
+)
+def test_counts_taken_for_classes_are_told(tmp_path, n_classes, task_type, told):
+    lines = ["x,y", *(f"{row * row % 11},{row % n_classes}" for row in range(60))]
+    (tmp_path / "upload").write_text("\n".join(lines))
+    declared = Declaration("y", task_type and TaskType(task_type))
+    _, facts = describe(tmp_path / "upload", declared, 0.0)
+    assert ("integers_as_classes" in {finding["code"] for finding in facts["findings"]}) == told
+    assert facts["task_type"] == "classification"

@@ -27,6 +27,8 @@ from app.metalearning.table import TaskType
 MOST_CLASSES = 200
 # A target of integers or strings with at most this many values is taken for classes unless the client says otherwise.
 MOST_INTEGER_CLASSES = 20
+# From so many on they may as well be counts, and the client is told.
+_MANY_INTEGER_CLASSES = 6
 # Squares of a smaller spread vanish, beside the values' size or in themselves.
 _LEAST_RELATIVE_SPREAD, _LEAST_SPREAD = 1e-12, 1e-100
 
@@ -74,6 +76,7 @@ def type_target(column: pa.ChunkedArray, name: str, task_type: TaskType | None) 
         column, source, findings = _read_strings(column, name, is_declared=task_type is not None)
     if is_number(column.type):
         _check_size(column, name)
+    was_inferred = task_type is None
     if task_type is None:
         task_type = TaskType.REGRESSION if source else _inferred_task_type(column, n_distinct)
     if task_type is TaskType.REGRESSION:
@@ -85,7 +88,10 @@ def type_target(column: pa.ChunkedArray, name: str, task_type: TaskType | None) 
             n_classes=n_distinct,
             n_rows=len(column),
         )
-    return Target(as_labels(column), task_type)
+    if was_inferred and pa.types.is_integer(column.type) and n_distinct >= _MANY_INTEGER_CLASSES:
+        detail = f"The {n_distinct} integers of the target were taken for classes."
+        findings = (*findings, found("integers_as_classes", name, detail, n_classes=n_distinct))
+    return Target(as_labels(column), task_type, findings=findings)
 
 
 def _may_be_numbers(n_distinct: int, task_type: TaskType | None) -> bool:
