@@ -11,7 +11,7 @@ from app.errors import UnusableDatasetError
 from app.isolation import Report
 from app.metalearning import metafeatures
 from app.metalearning.columns import Declaration
-from app.metalearning.description import describe, describe_upload
+from app.metalearning.description import describe, describe_frame, describe_upload
 from app.metalearning.metafeatures import NAMES, SCHEMA
 from app.metalearning.table import TaskType, read_table
 from tests.tables import CLASS, NUMBER, REGRESSION, described, mixed_columns, silent
