@@ -27,9 +27,9 @@ serve: $(STAMP) ## the service in embedded mode on 127.0.0.1:PORT, keeping its d
 test: $(STAMP) ## every test, on servers of its own
 	@$(BIN)/pytest $(ARGS)
 
-bench: bench-recommender bench-api ## every benchmark; results in benchmarks/results/
+bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-api ## every benchmark; results in benchmarks/results/
 
-bench-%: $(STAMP) ## one benchmark: bench-recommender (minutes), bench-api (seconds)
+bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, api
 	@$(BIN)/python -m benchmarks.$*
 
 check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables

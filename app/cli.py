@@ -96,7 +96,9 @@ def migrate() -> None:
 
 @cli.command()
 def recommend(
-    data: Annotated[Path | None, typer.Argument(help="CSV, TSV or Parquet file, gzipped or not.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(help="CSV, TSV, Parquet, ARFF or JSON lines file, also gzip or zstd.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Name of the column to predict.")] = None,
     example: Annotated[
         bool, typer.Option("--example", help="Use a small real dataset instead of DATA.")
@@ -155,7 +157,9 @@ def recommend(
 
 @cli.command()
 def describe(
-    data: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file, gzipped or not.")],
+    data: Annotated[
+        Path, typer.Argument(help="CSV, TSV, Parquet, ARFF or JSON lines file, also gzip or zstd.")
+    ],
     target: Annotated[str, typer.Option(help="Name of the column to predict.")],
     task_type: Annotated[TaskType | None, typer.Option(help="Inferred from the target unless given.")] = None,
     column_type: ColumnTypes = None,
@@ -170,6 +174,7 @@ def describe(
     pin_threads()
     from app.metalearning.columns import Declaration  # noqa: PLC0415
     from app.metalearning.description import describe as describe_file  # noqa: PLC0415
+    from app.metalearning.metafeatures import SCHEMA  # noqa: PLC0415
 
     if not data.is_file():
         sys.exit(f"There is no file {data}.")
@@ -183,7 +188,7 @@ def describe(
         }
         typer.echo(json.dumps(body, indent=1))
         return
-    console.print(presenting.metafeature_table(facts))
+    console.print(presenting.metafeature_table(facts, {each.name: each.family for each in SCHEMA}))
     for finding in facts["findings"]:
         console.print(f"[yellow]{finding['code']}[/yellow] {finding['detail']} {finding['advice']}")
 

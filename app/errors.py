@@ -119,6 +119,12 @@ class MetafeatureOutOfRangeError(InvalidRequestError):
     code, title = "metafeature_out_of_range", "Metafeature out of range"
 
 
+class MetafeatureTaskTypeError(InvalidRequestError):
+    """A metafeature that only datasets of the other task type have."""
+
+    code, title = "metafeature_of_other_task_type", "Metafeature of the other task type"
+
+
 class MetafeatureVersionError(InvalidRequestError):
     """Metafeatures of another schema version, whose values mean something else."""
 

@@ -81,11 +81,16 @@ def stack_sentence(result: dict[str, Any]) -> str:
     )
 
 
-def metafeature_table(facts: dict[str, Any]) -> Table:
-    """Metafeatures by name."""
-    table = Table("metafeature", "value", title=f"{facts['n_rows']} rows, {facts['task_type']}")
+def metafeature_table(facts: dict[str, Any], families: dict[str, str]) -> Table:
+    """Metafeatures by family, with the seconds that each family took; `families` has each one's by its name."""
+    table = Table("family", "metafeature", "value", title=f"{facts['n_rows']} rows, {facts['task_type']}")
+    absent, before = set(facts["absent_metafeatures"]), ""
     for name, value in facts["metafeatures"].items():
-        table.add_row(name, "missing" if value is None else f"{value:.6g}")
+        family = families[name]
+        heading = f"{family} ({facts['metafeature_seconds'].get(family, 0.0):.2f} s)"
+        shown = f"{value:.6g}" if value is not None else "no time" if name in absent else "missing"
+        table.add_row("" if family == before else heading, name, shown)
+        before = family
     return table
 
 

@@ -118,7 +118,7 @@ _case("small quantity", {"x": X, "y": QUANTITY * 1e-90})
 _case("quantity far from zero", {"x": X, "y": 1e15 + ROWS}, "target_unusable", **REGRESSION)
 _case("heavy-tailed quantity", lambda: {"x": np.arange(200) % 9, "y": np.exp(6 * _random.normal(size=200))}, findings=("heavy_tailed_target",))  # fmt: skip
 _case("one outlier", lambda: {"x": np.arange(200) % 9, "y": [1e50, *_random.normal(size=199)]}, findings=("heavy_tailed_target",))  # fmt: skip
-_case("quantity written as text", {"x": X, "y": [f"${row},000" for row in range(1, N + 1)]}, "target_unusable", **REGRESSION)  # fmt: skip
+_case("quantity written as words", {"x": X, "y": [f"about {row}" for row in range(1, N + 1)]}, "target_unusable", **REGRESSION)  # fmt: skip
 _case("target of dates", {"x": X, "y": DAYS}, "unsupported_column_type")
 _case("target of lists", {"x": X, "y": [[1]] * N}, "unsupported_column_type")
 _case("target named wrongly", {"x": X}, "target_not_found", target="z")
@@ -142,7 +142,7 @@ _case("void columns", {"x": X, **{f"v{index}": pa.nulls(N, pa.string()) for inde
 _case(
     "mostly missing", {"x": X, "gaps": [1.5] + [None] * 57 + [2.5, 3.5]}, findings=("mostly_missing_column",)
 )
-_case("one value present", {"x": [None] * 59 + [1.5]}, findings=("mostly_missing_column", "constant_column"))
+_case("one value present", {"x": [None] * 59 + [1.5]}, findings=("mostly_missing_column",))
 _case("constant everything", {"a": [1] * N, "b": ["c"] * N, "c": [True] * N}, findings=("constant_column",))
 _case("columns repeated", {"a": X, "b": X, "c": X}, findings=("duplicate_columns",))
 _case("negative zero", {"x": [0.0, -0.0] * 30}, findings=("constant_column",))
@@ -158,6 +158,7 @@ _case(
     "mixed types", _text("x,y", lambda row: f"{['1', 'one', '1.5', 'true', '2020-01-01'][row % 5]},{row % 2}")
 )
 _case("numbers of many forms", {"a": ["1,234.5", "7"] * 30, "b": ["1.234,5", "6"] * 30, "c": ["50%", "5%"] * 30}, findings=("number_like_strings",))  # fmt: skip
+_case("quantity written as text", {"x": X, "y": [f"${row},000" for row in range(1, N + 1)]}, findings=("number_like_strings",), **REGRESSION)  # fmt: skip
 _case("dates of many forms", {"a": [f"{1 + row % 28}/12/2020" for row in ROWS], "b": ["3 Jan 2020", "4 Feb 2021"] * 30}, findings=("date_like_strings",))  # fmt: skip
 _case(
     "ambiguous dates", {"a": ["01/02/2020", "03/04/2020", "05/06/2020"] * 20}, findings=("ambiguous_dates",)

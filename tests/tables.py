@@ -14,6 +14,8 @@ from app.metalearning.description import describe
 from app.metalearning.findings import Finding
 from app.metalearning.metadataset import Evidence
 from app.metalearning.metafeatures import LEARNED
+from app.metalearning.reading import RawTable
+from app.metalearning.reading.formats import Format
 from app.metalearning.table import Column, ColumnType, FloatArray, Table, TaskType, write_table
 from workers.experiments import evaluation, stacking
 
@@ -140,8 +142,7 @@ def combine(
 
 def plain_reading(table: Table) -> dict[str, Any]:
     """How a CSV file with the table's columns was read."""
-    names = table.frame.column_names
-    return {"format": "csv", "encoding": "utf-8", "delimiter": ",", "decimal": ".", "column_names": names}
+    return RawTable(table.frame, Format.CSV, encoding="utf-8", delimiter=",").facts()
 
 
 def silent(message: dict[str, Any]) -> None:

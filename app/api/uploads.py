@@ -60,7 +60,11 @@ def multipart_body(form: type[RequestModel]) -> dict[str, Any]:
     schema = form.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
     schema["properties"] = {
-        "file": {"type": "string", "format": "binary", "description": "CSV, TSV or Parquet, gzipped or not."},
+        "file": {
+            "type": "string",
+            "format": "binary",
+            "description": "CSV, TSV, Parquet, ARFF or JSON lines, also gzip or zstd.",
+        },
         **schema["properties"],
     }
     schema["required"] = ["file", *schema.get("required", [])]

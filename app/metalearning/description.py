@@ -1,5 +1,6 @@
 """From a file to everything that is known about the dataset in it: types, findings, metafeatures."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,21 +21,30 @@ def describe(path: Path, declared: Declaration, landmarking_seconds: float) -> t
 
     Raises: subclasses of UnusableDatasetError.
     """
+    began = time.perf_counter()
     raw = read_file(path, target=declared.target)
-    table, facts = describe_frame(raw.frame, declared, landmarking_seconds)
+    table, facts = describe_frame(raw.frame, declared, landmarking_seconds, began)
+    if f"{table.target}.2" in raw.renamed_columns:
+        detail = (
+            f"Several columns are called {table.target!r}; the first is the target, the others are features."
+        )
+        facts["findings"].append(asdict(found("repeated_target_name", table.target, detail)))
     return table, facts | {"reading": raw.facts()}
 
 
 def describe_frame(
-    frame: pa.Table, declared: Declaration, landmarking_seconds: float
+    frame: pa.Table, declared: Declaration, landmarking_seconds: float, began: float | None = None
 ) -> tuple[Table, dict[str, Any]]:
     """Type, inspect and describe a table in memory; `pyarrow.Table.from_pandas` makes one of a data frame.
 
+    Landmarkers have their seconds from `began` on (now unless given), but at least a third of them.
+
     Raises: subclasses of UnusableDatasetError.
     """
+    began = time.perf_counter() if began is None else began
     table, typing_findings = type_table(frame, declared)
     findings = (*typing_findings, *inspect(table))
-    metafeatures = extract(table, landmarking_seconds)
+    metafeatures = extract(table, landmarking_seconds, began)
     findings = (*findings, *_sampling(table, metafeatures))
     is_regression = table.task_type is TaskType.REGRESSION
     facts = {
@@ -56,14 +66,18 @@ def describe_frame(
 def _sampling(table: Table, metafeatures: Metafeatures) -> list[Finding]:
     """What to say where the table was too large to be described in full."""
     rows, columns = metafeatures.rows, metafeatures.columns
-    if rows == table.n_rows and columns == len(table.columns):
+    parts = []
+    if rows < table.n_rows:
+        parts.append(f"Metafeatures rest on {rows:,} of {table.n_rows:,} rows.")
+    if columns < len(table.columns):
+        parts.append(f"Those of pairs of columns rest on {columns:,} of {len(table.columns):,} columns.")
+    if not parts:
         return []
     return [
         found(
             "metafeatures_sampled",
             None,
-            f"Metafeatures rest on {rows:,} of {table.n_rows:,} rows, those of pairs of columns on {columns:,} of "
-            f"{len(table.columns):,} columns.",
+            " ".join(parts),
             rows=rows,
             n_rows=table.n_rows,
             columns=columns,

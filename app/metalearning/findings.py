@@ -36,6 +36,7 @@ _WARNINGS = {
     "infinite_values": "Replace them by numbers.",
     "large_integers": "If they are codes, declare the column categorical or an id.",
     "missing_target_rows": "Fill in the target, or remove these rows.",
+    "repeated_target_name": "Give the columns names of their own.",
     "nearly_unique_strings": "Declare ids as such; free text is used only through its most frequent values.",
     # What preflight sees
     "class_smaller_than_folds": "Merge rare classes or send more rows; some algorithms cannot learn from so few.",
@@ -53,8 +54,9 @@ _INFORMATION = {
     "ambiguous_dates": "Write dates as 2020-12-31 if the other reading is meant.",
     "date_like_strings": "Declare the column categorical if these are no dates.",
     "group_column": "Rows of one group are never split between learning and judging; the column is no feature.",
+    "integers_as_classes": "Ask for regression if the target is a count or another quantity.",
     "id_column": "Nothing is learned from it; declare another type if it is a property of the rows.",
-    "number_like_strings": "Declare the column categorical if these are no quantities.",
+    "number_like_strings": "If these are no quantities, declare the column categorical, or ask for classification by the target.",
     "time_column": "What is judged is never earlier than what is learned from; the column is no feature.",
     # What preflight sees
     "constant_column": "Remove it: there is nothing to learn from it.",

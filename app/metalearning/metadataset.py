@@ -142,7 +142,7 @@ def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> Evidence:
     described = {row.pop("dataset"): row for row in _read_rows(folder / "metafeatures.parquet")}
     names = [name for name in sorted(cells) if len(cells[name]) == len(configurations) and name in described]
     table = [[cells[name][each.id] for each in configurations] for name in names]
-    vectors = np.stack([as_vector(described[name]) for name in names])
+    vectors = np.stack([as_vector(described[name], task_type) for name in names])
     headline, headline_b = _headline_losses(table, ""), _headline_losses(table, "_b")
     floors = np.array([_fold_noise(row) for row in table])
     return Evidence(

@@ -134,9 +134,9 @@ def load_knowledge(folder: Path = DATA_DIR) -> dict[TaskType, Knowledge]:
 def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     """Rank the configurations for one dataset.
 
-    Raises: UnknownMetafeatureError, UnknownMetricError, InvalidRequestError.
+    Raises: InvalidRequestError, of which unknown metafeatures, metrics and strategies are kinds.
     """
-    vector = as_vector(question.metafeatures)
+    vector = as_vector(question.metafeatures, question.task_type)
     n_classes = int(question.metafeatures.get("nr_class") or 2)
     metric = requested_metric(question.metric, question.task_type, n_classes)
     strategy, outside, explanation = _choose_strategy(knowledge, question, vector)

@@ -60,7 +60,8 @@ class Table:
 
     `frame` holds the feature columns in order (numbers as float64, categories as strings), then the group column
     (strings) and the time column (float64) where the client named them, and the target last (class labels as strings,
-    or float64). Group and time govern every split and are no features.
+    or float64). Group and time govern every split and are no features. Where the file holds the target or the time as
+    strings, `target_source` and `time_source` are their formats, as a column's `source` is.
     """
 
     frame: pa.Table
@@ -69,6 +70,8 @@ class Table:
     task_type: TaskType
     group: str | None = None
     time: str | None = None
+    target_source: str | None = None
+    time_source: str | None = None
 
     @property
     def n_rows(self) -> int:
@@ -135,6 +138,8 @@ def write_table(table: Table, path: Path) -> None:
         "columns": [[column.name, column.type, column.source] for column in table.columns],
         "group": table.group,
         "time": table.time,
+        "target_source": table.target_source,
+        "time_source": table.time_source,
     }
     frame = table.frame.replace_schema_metadata({"metaselect": json.dumps(description)})
     pa.parquet.write_table(frame, path, compression="zstd")
@@ -152,6 +157,8 @@ def read_table(path: Path) -> Table:
         TaskType(description["task_type"]),
         description["group"],
         description["time"],
+        description["target_source"],
+        description["time_source"],
     )
 
 

@@ -26,6 +26,7 @@ from tests.tables import (
     described,
     measure,
     mixed_columns,
+    plain_reading,
 )
 from workers.experiments import comparison, pipelines, scoring, script, stacking
 
@@ -255,14 +256,5 @@ def test_script_of_every_configuration_compiles(task_type):
     table = complementary_table(task_type, 60)
     for configuration in configurations_of(task_type):
         metric = stacking.METRICS["roc_auc" if task_type is CLASSIFICATION else "rmse"]
-        names = table.frame.column_names
-        reading = {
-            "format": "csv",
-            "encoding": "utf-8",
-            "delimiter": ",",
-            "decimal": ".",
-            "column_names": names,
-        }
-        compile(
-            script.render_script(configuration.pipeline, table, metric, 0.5, reading), "script.py", "exec"
-        )
+        source = script.render_script(configuration.pipeline, table, metric, 0.5, plain_reading(table))
+        compile(source, "script.py", "exec")

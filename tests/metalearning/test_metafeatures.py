@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from app.errors import MetafeatureOutOfRangeError, UnknownMetafeatureError
+from app.errors import MetafeatureOutOfRangeError, MetafeatureTaskTypeError, UnknownMetafeatureError
 from app.metalearning.metafeatures import (
     LEARNED,
     NAMES,
@@ -278,11 +278,11 @@ def test_every_metafeature_has_a_name_of_its_own_a_formula_a_source_and_a_range(
 
 @pytest.mark.parametrize("task_type", TaskType)
 def test_values_lie_in_the_range_that_the_schema_gives(task_type):
-    as_vector(extract(mixed_table(task_type), 60).values)  # raises where one does not
+    as_vector(extract(mixed_table(task_type), 60).values, task_type)  # raises where one does not
 
 
 def test_vector_is_in_schema_order_with_gaps():
-    vector = as_vector({"nr_class": 3, "nr_inst": 100, "class_ent": None, "mean.mean": 12.0})
+    vector = as_vector({"nr_class": 3, "nr_inst": 100, "class_ent": None, "mean.mean": 12.0}, CLASSIFICATION)
     known = {LEARNED[index]: vector[index] for index in np.flatnonzero(~np.isnan(vector))}
     assert known == {"nr_inst": 100, "nr_class": 3}  # what depends on units is not learned from
     assert vector.shape == (len(LEARNED),)
@@ -305,11 +305,20 @@ def test_vector_is_in_schema_order_with_gaps():
 )
 def test_value_that_no_dataset_has_is_refused(name, value):
     with pytest.raises(MetafeatureOutOfRangeError, match=name):
-        as_vector({name: value})
+        as_vector({name: value}, CLASSIFICATION)
 
 
 def test_unknown_metafeature_is_refused_with_a_near_name():
     with pytest.raises(UnknownMetafeatureError) as caught:
-        as_vector({"nr_inst": 1, "nr_insts": 2})
+        as_vector({"nr_inst": 1, "nr_insts": 2}, CLASSIFICATION)
     assert "'nr_insts'" in caught.value.detail
     assert "nr_inst" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "task_type"), [("nr_class", TaskType.REGRESSION), ("target_skewness", TaskType.CLASSIFICATION)]
+)
+def test_metafeature_of_the_other_task_type_is_refused(name, task_type):
+    with pytest.raises(MetafeatureTaskTypeError, match=name):
+        as_vector({name: 2.0}, task_type)
+    as_vector({name: None}, task_type)

@@ -45,7 +45,7 @@ def test_sound_table_has_no_findings():
         ({"x": [0.0, *X[1:]], "again": [-0.0, *X[1:]]}, CLASSES, ("duplicate_columns", "again")),
         ({"c": THREE, "x": X, "again": -X, "third": -X}, CLASSES, ("duplicate_columns", "third")),
         ({"x": X[np.arange(N) // 2]}, np.repeat(CLASSES[:100], 2), ("duplicate_rows", None)),
-        ({"x": X[np.arange(N) // 2]}, Y, ("contradictory_duplicates", None)),
+        ({"x": X[np.arange(N) // 2]}, ["p", "q"] * (N // 2), ("contradictory_duplicates", None)),
         ({"x": X, "copy": 32 - 1.8 * Y}, Y, ("target_copy", "copy")),
         ({"x": X, "copy": np.exp(Y)}, Y, ("target_copy", "copy")),
         ({"x": X, "copy": (CLASSES == "p") * 2.0}, CLASSES, ("target_copy", "copy")),
@@ -82,6 +82,25 @@ def test_rare_class_among_many_rows_is_imbalance():
     assert codes(typed({"x": x, "y": ["usual"] * 1_980 + ["rare"] * 20}, "y")) == []
 
 
+def test_value_or_nothing_is_not_constant():
+    ticks = np.where(np.arange(N) % 2, np.nan, 1.0)
+    assert codes(exactly({"x": X, "ticked": ticks}, CLASSES)) == []
+    assert codes(exactly({"x": X, "c": ["x", None] * (N // 2)}, CLASSES, categorical=("c",))) == []
+    almost = np.where(np.arange(N) == 7, np.nan, 1.0)
+    assert codes(exactly({"x": X, "ticked": almost}, CLASSES)) == [("near_constant_column", "ticked")]
+
+
+def test_counts_of_persons_are_no_groups():
+    persons = np.arange(N) // 5.0
+    for name in ("students", "households"):
+        assert codes(exactly({"x": X, name: persons}, Y)) == []
+        assert codes(exactly({"x": X, name[:-1]: persons}, Y)) == [("possible_groups", name[:-1])]
+
+
+def test_quantities_measured_twice_do_not_contradict_each_other():
+    assert codes(exactly({"x": X[np.arange(N) // 2]}, Y)) == []
+
+
 def test_few_rows_are_told():
     assert codes(exactly({"x": X[:49]}, Y[:49])) == [("few_rows", None)]
     assert codes(exactly({"x": X[:50]}, Y[:50])) == []
@@ -114,7 +133,8 @@ def with_dates(name: str, days) -> list:
 
 def test_rows_in_order_of_a_date_suggest_the_time():
     days = np.arange(N) // 3 + 18_000
-    assert with_dates("sold_at", days) == [("time_ordered_rows", "sold_at")]
+    for name in ("sold_at", "when", "Datum", "Fecha"):
+        assert with_dates(name, days) == [("time_ordered_rows", name)]
     assert with_dates("sold_at", days[::-1]) == [("time_ordered_rows", "sold_at")]
     assert with_dates("birth", days) == []
     assert with_dates("sold_at", random.permutation(days)) == []

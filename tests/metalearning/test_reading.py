@@ -136,7 +136,7 @@ def test_header_without_rows_is_an_empty_table(read):
     assert read(b"a,b\n").frame.num_rows == 0
 
 
-@pytest.mark.parametrize("row", [b"5", b"5,6,7"])
+@pytest.mark.parametrize("row", [b"5", b"5,6,7", b" , , "])
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
 def test_ragged_row_is_refused_with_its_line_number(read, row, ending):
     with pytest.raises(RaggedRowsError, match="Line 4 has") as caught:

@@ -18,6 +18,7 @@ DATA = {"a": [1, 2], "b": ["x", "y"]}
         (b"\n\r\n" + CSV, 2),
         (CSV + b"\n\n\r\n", 0),
         (CSV.replace(b"\n", b"\n\n"), 0),
+        (CSV.replace(b"\n", b"\n  \t\n") + b" ", 0),
         (CSV[:-1], 0),
         (b"sep=,\n" + CSV, 1),
         (b"# by an instrument\n# at noon, in the sun\n" + CSV, 2),

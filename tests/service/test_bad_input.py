@@ -62,7 +62,7 @@ def parquet_with_lists() -> bytes:
         ((HEADER + ENOUGH.replace("a", "b")).encode(), "single_class_target"),
         ((HEADER + ENOUGH + "1,2\n").encode(), "ragged_rows"),
         ((HEADER + ENOUGH + "1,2,a,4\n").encode(), "ragged_rows"),
-        (b"\x89PNG\x00\x01\x02" * 50, "unreadable_encoding"),
+        (b"\x89PNG\x00\x01\x02" * 50, "unreadable_file"),
         ((HEADER + ENOUGH).encode("utf-32"), "unreadable_encoding"),
         (gzip.compress((HEADER + ENOUGH).encode())[:-20], "unreadable_file"),
         (b"PAR1 this is no parquet PAR1", "unreadable_file"),

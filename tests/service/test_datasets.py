@@ -92,7 +92,13 @@ def test_metafeatures_of_another_version_are_answered_as_they_were_stored(
     body = api.get(f"/datasets/{dataset['id']}/metafeatures").json()
     assert body["metafeature_version"] == SCHEMA_VERSION - 1
     found = {each["name"]: each for each in body["metafeatures"]}
-    assert found["of_old"] == {"name": "of_old", "family": None, "value": None, "meaning": None}
+    assert found["of_old"] == {
+        "name": "of_old",
+        "family": None,
+        "value": None,
+        "meaning": None,
+        "seconds": None,
+    }
     assert found["nr_inst"]["meaning"]
 
 

@@ -6,8 +6,9 @@ from app.metalearning.metrics import Metric
 from app.metalearning.portfolio.expressions import Call, imports, source
 from app.metalearning.table import Table, TaskType
 from workers.experiments.scoring import SMALLEST_PROBABILITY
-from workers.experiments.script_reading import reading_functions
-from workers.experiments.script_splits import source_with_needs, split_functions, statements
+from workers.experiments.script_embedding import source_with_needs
+from workers.experiments.script_reading import arrays_of, reading_part
+from workers.experiments.script_splits import split_functions, statements
 
 # The metrics as expressions of `truth` and `predictions`, equal to workers.experiments.scoring.
 _METRICS = {
@@ -31,17 +32,6 @@ _METRICS = {
 }
 _SCORERS = ("balanced_accuracy_score", "f1_score", "roc_auc_score", "r2_score")
 
-_CODES = "as_label(frame[{}]).astype('category').cat.codes.to_numpy()"
-_TIME_FUNCTION = '''def as_time(column):
-    """Numbers as they are, dates as days."""
-    if pandas.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype="float64")
-    start = pandas.Timestamp("1970-01-01", tz="UTC").as_unit("us")
-    dates = pandas.to_datetime(column, utc=True, format="ISO8601").astype("datetime64[us, UTC]")
-    return ((dates - start) / pandas.Timedelta(days=1)).to_numpy()
-
-
-'''
 # The loops of workers.experiments.evaluation: labels without gaps, for a training set can lack a rare class.
 _PREDICT_CLASSES = """predictions = np.zeros((len(target), int(target.max()) + 1))
     for split in splits:
@@ -58,24 +48,31 @@ _PREDICT_NUMBERS = """predictions = np.zeros(len(target))
         model = make_model().fit(data.iloc[split.training], target[split.training])
         predictions[split.test] = model.predict(data.iloc[split.test])"""
 
+_ENDINGS = {
+    "csv": ".csv",
+    "parquet": ".parquet",
+    "arff": ".arff",
+    "sparse_arff": ".arff",
+    "json_lines": ".jsonl",
+}
 _TEMPLATE = '''"""Repeats the cross-validation of the recommended model and refits it on all rows.
 
-    python script.py DATA.csv
+    python script.py {file}
 
 Needs: {needs}. Expected: {metric} = {score:.6f}{remark}
 """
 
-import sys
-from dataclasses import dataclass
+{standard_imports}
 
 import numpy as np
 import pandas
-import pyarrow.parquet
+import pyarrow as pa
+import pyarrow.compute as pc
 {imports}
 
-{reading_functions}
+{reading}
 
-{time_function}{split_functions}
+{embedded}
 
 
 def make_model():
@@ -107,46 +104,43 @@ def render_script(
         table: tells names and types of the columns.
         metric: the score to print.
         score: what it was in the verification.
-        reading: how the uploaded file was read (format, encoding, delimiter).
+        reading: how the uploaded file was read (the facts of a RawTable).
     """
     metric_source = _METRICS[metric.name]
     scorers = [name for name in _SCORERS if name in metric_source]
-    lines = {
+    part = reading_part(table, reading)
+    splitting = split_functions(table)
+    standard = {"import sys", "from dataclasses import dataclass"}
+    installed = {
         *imports(expression),
         *(["from sklearn.metrics import " + ", ".join(scorers)] if scorers else []),
     }
+    for line in part.imports:
+        (installed if _package(line) == "pyarrow" else standard).add(line)
+    classification = table.task_type is TaskType.CLASSIFICATION
     return _TEMPLATE.format(
-        needs=", ".join(
-            sorted({line.split()[1].split(".")[0] for line in lines} | {"numpy", "pandas", "pyarrow"})
-        ),
+        file="DATA" + _ENDINGS[reading["format"]],
+        needs=", ".join(sorted({_package(line) for line in installed} | {"numpy", "pandas", "pyarrow"})),
         metric=metric.name,
         score=score,
         remark=""
         if expression.function == "sklearn.pipeline.make_pipeline"
         else " or close to it: the stack is nested here",
-        imports="\n".join(sorted(lines)),
-        **_cross_validation(table, reading),
+        standard_imports=_sorted(standard),
+        imports=_sorted(installed),
+        reading=part.text,
+        embedded=source_with_needs([*part.functions, *splitting]),
         expression=source(expression, 4),
+        predict=_PREDICT_CLASSES if classification else _PREDICT_NUMBERS,
+        statements=statements(splitting, list(arrays_of(table))),
         metric_source=metric_source,
     )
 
 
-def _cross_validation(table: Table, reading: dict[str, Any]) -> dict[str, str]:
-    """The script's text from the file to the predictions that it scores."""
-    classification = table.task_type is TaskType.CLASSIFICATION
-    values = {
-        "data": "pandas.DataFrame(data)",
-        "target": _CODES.format("TARGET") if classification else 'frame[TARGET].to_numpy(dtype="float64")',
-    }
-    if table.group is not None:
-        values["groups"] = _CODES.format(source(table.group))
-    if table.time is not None:
-        values["times"] = f"as_time(frame[{source(table.time)}])"
-    functions = split_functions(table)
-    return {
-        "reading_functions": reading_functions(table, reading, list(values.values())),
-        "split_functions": source_with_needs(functions),
-        "time_function": "" if table.time is None else _TIME_FUNCTION,
-        "statements": statements(functions, list(values)),
-        "predict": _PREDICT_CLASSES if classification else _PREDICT_NUMBERS,
-    }
+def _package(line: str) -> str:
+    """The package that an import line needs."""
+    return line.split()[1].split(".", maxsplit=1)[0]
+
+
+def _sorted(lines: set[str]) -> str:
+    return "\n".join(sorted(lines, key=lambda line: (line.startswith("from"), line)))

@@ -1,13 +1,10 @@
-"""The part of the exported script that splits rows: the service's own functions, word for word."""
+"""The part of the exported script that splits rows."""
 
-import ast
 import inspect
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from app.metalearning import protocol
-from app.metalearning.portfolio.expressions import source
 from app.metalearning.protocol import dealing
 from app.metalearning.table import Table
 
@@ -39,30 +36,6 @@ def statements(functions: list[Function], arrays: list[str]) -> str:
     return "\n".join(lines)
 
 
-def source_with_needs(functions: list[Function]) -> str:
-    """Source of the functions and of all constants, classes and functions of this project that they use."""
-    constants: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for function in functions:
-        _collect(function, constants, sources)
-    lines = [f"{name} = {source(value)}" for name, value in sorted(constants.items())]
-    return "\n\n\n".join(["\n".join([*lines, "FloatArray = IntArray = np.ndarray"]), *sources.values()])
-
-
 def _call(function: Function, arrays: list[str], of_rows: str = "") -> str:
     names = [name for name in inspect.signature(function).parameters if name in arrays]
     return f"{function.__name__}({', '.join(name + of_rows for name in names)})"
-
-
-def _collect(item: Any, constants: dict[str, Any], sources: dict[str, str]) -> None:
-    """Add the item's source, after what it uses."""
-    text = inspect.getsource(item).rstrip()
-    known = vars(sys.modules[item.__module__])
-    for node in ast.walk(ast.parse(text)):
-        name = node.id if isinstance(node, ast.Name) else ""
-        used = known.get(name)
-        if isinstance(used, int):
-            constants[name] = used
-        elif getattr(used, "__module__", "").startswith("app.") and used is not item and name not in sources:
-            _collect(used, constants, sources)
-    sources[item.__name__] = text

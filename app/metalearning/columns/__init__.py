@@ -55,7 +55,9 @@ def type_table(raw: pa.Table, declared: Declaration) -> tuple[Table, tuple[Findi
             f"Send at least {MINIMUM_ROWS} rows.",
             n_rows=raw.num_rows,
         )
-    target, task_type = type_target(raw[declared.target], declared.target, declared.task_type)
+    target = type_target(raw[declared.target], declared.target, declared.task_type)
+    findings += target.findings
+    time_source = None
     frame: dict[str, pa.Array] = {}
     columns: list[Column] = []
     roles = (declared.target, declared.group, declared.time)
@@ -78,10 +80,19 @@ def type_table(raw: pa.Table, declared: Declaration) -> tuple[Table, tuple[Findi
         findings.append(finding)
     if declared.time is not None:
         kind = declared.column_types.get(declared.time)
-        frame[declared.time], finding = type_time(raw[declared.time], declared.time, kind)
+        frame[declared.time], time_source, finding = type_time(raw[declared.time], declared.time, kind)
         findings.append(finding)
-    frame[declared.target] = target
-    table = Table(pa.table(frame), tuple(columns), declared.target, task_type, declared.group, declared.time)
+    frame[declared.target] = target.values
+    table = Table(
+        pa.table(frame),
+        tuple(columns),
+        declared.target,
+        target.task_type,
+        declared.group,
+        declared.time,
+        target.source,
+        time_source,
+    )
     splits.check(table)
     return table, condensed(findings)
 

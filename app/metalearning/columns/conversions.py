@@ -66,17 +66,22 @@ def as_labels(column: pa.ChunkedArray) -> pa.Array:
 
     Raises: UnreadableEncodingError.
     """
-    if pa.types.is_floating(column.type):
-        column = pc.cast(column, pa.float64())
-        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), float(2**53)))
-        if pc.all(whole).as_py():
-            column = pc.cast(column, pa.int64(), safe=False)
-    labels = flat(pc.cast(column, pa.string()))
+    labels = as_strings(column)
     if pc.any(pc.match_substring(labels, "\x00")).as_py():
         raise UnreadableEncodingError(
             "A value holds the character NUL.", "Remove it and send the file again."
         )
     return labels
+
+
+def as_strings(column: pa.ChunkedArray) -> pa.Array:
+    """Values as labels, unchecked."""
+    if pa.types.is_floating(column.type):
+        column = pc.cast(column, pa.float64())
+        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), float(2**53)))
+        if pc.all(whole).as_py():
+            column = pc.cast(column, pa.int64(), safe=False)
+    return flat(pc.cast(column, pa.string()))
 
 
 def flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -51,13 +51,17 @@ def type_group(column: pa.ChunkedArray, name: str) -> tuple[pa.Array, Finding]:
     return groups, found("group_column", name, detail, n_groups=n_groups)
 
 
-def type_time(column: pa.ChunkedArray, name: str, kind: ColumnType | None) -> tuple[pa.Array, Finding]:
+def type_time(
+    column: pa.ChunkedArray, name: str, kind: ColumnType | None
+) -> tuple[pa.Array, str | None, Finding]:
     """The time of every row as a float (days for dates and times, numbers as they are), shape (rows,).
+
+    Also the format that it was read by, where it is written as strings.
 
     Raises: TimeUnusableError, ColumnTypeUnusableError.
     """
     column = decoded(column)
-    times = _times(column, name, kind)
+    times, source = _times(column, name, kind)
     if times.null_count:
         raise TimeUnusableError(
             f"{times.null_count} rows have no value in the time {name!r}.",
@@ -67,23 +71,23 @@ def type_time(column: pa.ChunkedArray, name: str, kind: ColumnType | None) -> tu
     n_distinct = pc.count_distinct(times).as_py()
     if n_distinct < 2:
         raise TimeUnusableError(f"All values of the time {name!r} are equal.", "Name another time, or none.")
-    return times, found("time_column", name, "The time governs the splits.", n_distinct=n_distinct)
+    return times, source, found("time_column", name, "The time governs the splits.", n_distinct=n_distinct)
 
 
-def _times(column: pa.ChunkedArray, name: str, kind: ColumnType | None) -> pa.Array:
+def _times(column: pa.ChunkedArray, name: str, kind: ColumnType | None) -> tuple[pa.Array, str | None]:
     if kind is not None:
-        return cast_as(column, kind, name)[0]
+        return cast_as(column, kind, name)
     if pa.types.is_temporal(column.type):
-        return as_days(column)
+        return as_days(column), None
     if is_number(column.type):
-        return finite_numbers(column)[0]
+        return finite_numbers(column)[0], None
     if is_string(column.type):
         labels = as_labels(column).dictionary_encode()
         texts = written.trimmed(labels.dictionary)
         if number := written.number_format(texts):
-            return written.read_numbers(texts, number).take(labels.indices)
+            return finite_numbers(written.read_numbers(texts, number).take(labels.indices))[0], number
         if dates := written.date_formats(texts):
-            return written.read_dates(texts, dates[0]).take(labels.indices)
+            return written.read_dates(texts, dates[0]).take(labels.indices), dates[0]
     raise TimeUnusableError(
         f"The time {name!r} holds {column.type} values that are no dates or numbers.",
         "Write dates as 2020-12-31 or 2020-12-31 23:59:00.",

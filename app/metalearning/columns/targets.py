@@ -1,5 +1,7 @@
 """The target column: which rows have one, whether it names classes or is a quantity, and whether it can be learned."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,13 +12,23 @@ from app.errors import (
     TooManyClassesError,
     UnsupportedColumnError,
 )
-from app.metalearning.columns.conversions import LARGEST_NUMBER, as_labels, decoded, is_label, is_number
+from app.metalearning.columns import written
+from app.metalearning.columns.conversions import (
+    LARGEST_NUMBER,
+    as_labels,
+    decoded,
+    is_label,
+    is_number,
+    is_string,
+)
 from app.metalearning.findings import Finding, found
 from app.metalearning.table import TaskType
 
 MOST_CLASSES = 200
-# An integer target with at most this many values is taken for classes unless the client says otherwise.
+# A target of integers or strings with at most this many values is taken for classes unless the client says otherwise.
 MOST_INTEGER_CLASSES = 20
+# From so many on they may as well be counts, and the client is told.
+_MANY_INTEGER_CLASSES = 6
 # Squares of a smaller spread vanish, beside the values' size or in themselves.
 _LEAST_RELATIVE_SPREAD, _LEAST_SPREAD = 1e-12, 1e-100
 
@@ -33,8 +45,18 @@ def without_missing_targets(raw: pa.Table, target: str) -> tuple[pa.Table, list[
     return raw.filter(pc.invert(missing)), [finding]
 
 
-def type_target(column: pa.ChunkedArray, name: str, task_type: TaskType | None) -> tuple[pa.Array, TaskType]:
-    """Class labels as strings or the target as floats, shape (rows,), and the task type.
+@dataclass(frozen=True)
+class Target:
+    """Class labels as strings or numbers as floats, shape (rows,); `source` is the format of numbers in strings."""
+
+    values: pa.Array
+    task_type: TaskType
+    source: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def type_target(column: pa.ChunkedArray, name: str, task_type: TaskType | None) -> Target:
+    """The target with its task type.
 
     Raises: UnsupportedColumnError, SingleClassTargetError, TargetUnusableError, TooManyClassesError.
     """
@@ -48,11 +70,17 @@ def type_target(column: pa.ChunkedArray, name: str, task_type: TaskType | None) 
         raise SingleClassTargetError(
             f"The target {name!r} has one value only.", "Name a column that varies, or send more rows."
         )
+    source: str | None = None
+    findings: tuple[Finding, ...] = ()
+    if is_string(column.type) and _may_be_numbers(n_distinct, task_type):
+        column, source, findings = _read_strings(column, name, is_declared=task_type is not None)
     if is_number(column.type):
         _check_size(column, name)
-    task_type = task_type or _inferred_task_type(column, n_distinct)
+    was_inferred = task_type is None
+    if task_type is None:
+        task_type = TaskType.REGRESSION if source else _inferred_task_type(column, n_distinct)
     if task_type is TaskType.REGRESSION:
-        return _quantity(column, name), task_type
+        return Target(_quantity(column, name), task_type, source, findings)
     if n_distinct > min(MOST_CLASSES, len(column) // 2):
         raise TooManyClassesError(
             f"The target {name!r} has {n_distinct} classes in {len(column)} rows.",
@@ -60,7 +88,30 @@ def type_target(column: pa.ChunkedArray, name: str, task_type: TaskType | None) 
             n_classes=n_distinct,
             n_rows=len(column),
         )
-    return as_labels(column), task_type
+    if was_inferred and pa.types.is_integer(column.type) and n_distinct >= _MANY_INTEGER_CLASSES:
+        detail = f"The {n_distinct} integers of the target were taken for classes."
+        findings = (*findings, found("integers_as_classes", name, detail, n_classes=n_distinct))
+    return Target(as_labels(column), task_type, findings=findings)
+
+
+def _may_be_numbers(n_distinct: int, task_type: TaskType | None) -> bool:
+    return n_distinct > MOST_INTEGER_CLASSES if task_type is None else task_type is TaskType.REGRESSION
+
+
+def _read_strings(
+    column: pa.ChunkedArray, name: str, *, is_declared: bool
+) -> tuple[pa.ChunkedArray, str | None, tuple[Finding, ...]]:
+    """The numbers that all strings are, their format and the finding of it; the column as it is where there is none."""
+    labels = as_labels(column).dictionary_encode()
+    formats = (written.POINT, written.COMMA) if is_declared else (written.number_format(labels.dictionary),)
+    for source in filter(None, formats):
+        numbers = written.read_numbers(written.trimmed(labels.dictionary), source)
+        if numbers.null_count == 0:
+            detail = f"The strings were read as numbers of the form {source}."
+            example = str(labels.dictionary[0])[:100]
+            finding = found("number_like_strings", name, detail, format=source, example=example)
+            return pa.chunked_array([numbers.take(labels.indices)]), source, (finding,)
+    return column, None, ()
 
 
 def _check_size(column: pa.ChunkedArray, name: str) -> None:
@@ -85,8 +136,8 @@ def _inferred_task_type(column: pa.ChunkedArray, n_distinct: int) -> TaskType:
 def _quantity(column: pa.ChunkedArray, name: str) -> pa.Array:
     if not is_number(column.type):
         raise TargetUnusableError(
-            f"The target {name!r} holds {column.type} values, regression needs numbers.",
-            "Ask for classification, or write plain numbers: no signs of units, a decimal point.",
+            f"The target {name!r} holds {column.type} values that are no numbers, which regression needs.",
+            "Ask for classification, or write all values as numbers, like 1234.5.",
         )
     numbers = pc.cast(column, pa.float64(), safe=False).combine_chunks()
     values = numbers.to_numpy()

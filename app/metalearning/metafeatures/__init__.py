@@ -9,10 +9,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 
-from app.errors import MetafeatureOutOfRangeError, UnknownMetafeatureError
+from app.errors import MetafeatureOutOfRangeError, MetafeatureTaskTypeError, UnknownMetafeatureError
 from app.metalearning.metafeatures import (
     clustering,
     concept,
@@ -58,8 +59,15 @@ class Metafeatures:
     columns: int
 
 
-def extract(table: Table, budget_seconds: float = 5.0) -> Metafeatures:
-    """Compute every metafeature; what tries learners and distances stops at its budget and is then listed as absent."""
+def extract(table: Table, budget_seconds: float = 5.0, began: float | None = None) -> Metafeatures:
+    """Compute every metafeature; what tries learners and distances stops at its budget and is then listed as absent.
+
+    Args:
+        table: the dataset.
+        budget_seconds: from `began` on; however long everything else takes, a third of it is left for learners.
+        began: on the clock of `time.perf_counter`; now unless given.
+    """
+    began = time.perf_counter() if began is None else began
     most_rows = max(1_000, MOST_CELLS // len(table.columns))
     seen = table.take(sample_rows(table.target_values, most_rows)) if table.n_rows > most_rows else table
     values: Values = {}
@@ -70,25 +78,27 @@ def extract(table: Table, budget_seconds: float = 5.0) -> Metafeatures:
         values.update(function())
         seconds[family] = seconds.get(family, 0.0) + time.perf_counter() - began
 
-    began = time.perf_counter()
+    import_module("scipy.stats")  # now, so that no family is charged for it; the API process does without
+    sorting = time.perf_counter()
     profile = take_profile(seen)
-    seconds["statistical"] = time.perf_counter() - began  # sorting is its largest part
+    seconds["statistical"] = time.perf_counter() - sorting  # of which it is the largest part
     compute("simple", lambda: simple.extract(table, profile))
     compute("mixed", lambda: mixed.extract(seen, profile))
     compute("statistical", lambda: statistical.extract(seen, profile))
     compute("information", lambda: information.extract(profile))
     if table.task_type is TaskType.CLASSIFICATION:
-        compute("clustering", lambda: clustering.of_classes(profile))
-    deadline = time.perf_counter() + budget_seconds
+        compute("clustering", lambda: clustering.of_classes(table))
     if budget_seconds > 0:
+        import_module("sklearn.ensemble")
+        deadline = max(began + budget_seconds, time.perf_counter() + budget_seconds / 3)
         sample = draw_sample(seen)
         for family, function in _ON_SAMPLE:
             if time.perf_counter() < deadline:
                 compute(family, lambda function=function: function(sample))  # type: ignore[misc]
-        began = time.perf_counter()
+        learning = time.perf_counter()
         landmarks, learner_seconds = landmarking.extract(sample, deadline)
         values.update(landmarks)
-        seconds |= {"landmarking": time.perf_counter() - began, **learner_seconds}
+        seconds |= {"landmarking": time.perf_counter() - learning, **learner_seconds}
     absent = tuple(
         each.name
         for each in SCHEMA
@@ -103,10 +113,10 @@ def extract(table: Table, budget_seconds: float = 5.0) -> Metafeatures:
     )
 
 
-def as_vector(values: Mapping[str, float | None]) -> FloatArray:
+def as_vector(values: Mapping[str, float | None], task_type: TaskType) -> FloatArray:
     """The values that meta-learners see, in the order of `LEARNED`, shape (metafeatures,), NaN where missing.
 
-    Raises: UnknownMetafeatureError, MetafeatureOutOfRangeError.
+    Raises: UnknownMetafeatureError, MetafeatureTaskTypeError, MetafeatureOutOfRangeError.
     """
     for name, value in values.items():
         definition = _BY_NAME.get(name)
@@ -114,6 +124,11 @@ def as_vector(values: Mapping[str, float | None]) -> FloatArray:
             near = difflib.get_close_matches(name, NAMES, n=3)
             hint = f"Did you mean {', '.join(near)}?" if near else f"Known are: {', '.join(NAMES)}."
             raise UnknownMetafeatureError(f"There is no metafeature {name[:100]!r}.", hint)
+        if value is not None and not definition.defined_for(task_type):
+            raise MetafeatureTaskTypeError(
+                f"{name} = {value:g}, but no dataset for {task_type} has this metafeature.",
+                "Ask with the task type that the dataset was described for, or leave the metafeature out.",
+            )
         low, high = definition.low, definition.high
         if value is not None and not (math.isfinite(value) and low - _ROUNDING <= value <= high + _ROUNDING):
             raise MetafeatureOutOfRangeError(

@@ -7,16 +7,15 @@ between two classes by the number of their pairs, so that its index shrinks with
 import numpy as np
 
 from app.metalearning.metafeatures.definitions import Values
-from app.metalearning.metafeatures.profile import Profile
 from app.metalearning.metafeatures.sample import Sample, distances_between
-from app.metalearning.table import FloatArray, IntArray
+from app.metalearning.table import FloatArray, IntArray, Table
 
 SMALL_CLASS = 15
 
 
-def of_classes(profile: Profile) -> Values:
+def of_classes(table: Table) -> Values:
     """What needs the sizes of the classes only, on all rows."""
-    counts = np.bincount(profile.target, minlength=profile.n_target)
+    counts = np.bincount(table.target_values.astype(np.int64))
     shares = counts[counts > 0] / counts.sum()
     return {"nre": float(-shares @ np.log(shares)), "sc": int(np.sum(counts < SMALL_CLASS))}
 

@@ -19,6 +19,7 @@ from app.metalearning.protocol import SEED, assign_folds, sample_rows
 from app.metalearning.table import FloatArray, IntArray
 
 N_FOLDS = 3
+MOST_BOOSTED_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def extract(sample: Sample, deadline: float) -> tuple[Values, dict[str, float]]:
     """
     folds = assign_folds(sample.target, N_FOLDS)
     importances: list[FloatArray] = []
-    values: Values = {}
+    values: Values = {"lm_boosting": None} if sample.n_classes > MOST_BOOSTED_CLASSES else {}
     seconds: dict[str, float] = {}
     for learner in learners(sample.n_classes):
         began = time.perf_counter()
@@ -97,14 +98,16 @@ def learners(n_classes: int) -> tuple[Learner, ...]:
         Learner(GaussianNB, score="naive_bayes", skill="lm_naive_bayes"),
         Learner(LinearDiscriminantAnalysis, score="linear_discr"),
     )
+    # A round of boosting grows a tree per class.
+    rounds = (Learner(lambda: boosting(max_iter=30, early_stopping=False, **seeded), skill="lm_boosting"),)
     return (
-        Learner(linear, skill="lm_linear"),
         Learner(stump, score="best_node", skill="lm_stump"),
         Learner(lambda: neighbour(1), score="one_nn", skill="lm_one_nn"),
-        *(of_classes if n_classes else ()),
         Learner(lambda: tree(max_depth=3, **seeded), skill="lm_tree_3"),
+        Learner(linear, skill="lm_linear"),
+        *(of_classes if n_classes else ()),
         Learner(forest, skill="lm_extra_trees"),
-        Learner(lambda: boosting(max_iter=30, early_stopping=False, **seeded), skill="lm_boosting"),
+        *(rounds if n_classes <= MOST_BOOSTED_CLASSES else ()),
         Learner(linear, skill="lm_linear_small", fraction=0.25),
         Learner(forest, skill="lm_extra_trees_small", fraction=0.25),
         Learner(stump, score="random_node", columns="random"),

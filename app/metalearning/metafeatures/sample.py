@@ -12,7 +12,7 @@ from app.metalearning.table import NUMBER_LIKE, FloatArray, IntArray, Table
 MOST_ROWS = 1_000
 MOST_LEVELS = 10
 # Wider tables are represented by some of their columns, tables of more classes by the most frequent ones.
-MOST_COLUMNS = 1_500
+MOST_COLUMNS = 500
 MOST_CLASSES = 60
 
 

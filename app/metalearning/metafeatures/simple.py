@@ -8,7 +8,7 @@ from app.metalearning.table import Table, TaskType
 
 
 def extract(table: Table, profile: Profile) -> Values:
-    """The simple metafeatures."""
+    """The simple metafeatures; `profile` may be of a sample of the table's rows."""
     n_rows, n_columns = table.n_rows, len(table.columns)
     n_numeric, n_categorical = len(profile.numbers), len(profile.categories)
     values: Values = {
@@ -24,5 +24,5 @@ def extract(table: Table, profile: Profile) -> Values:
     }
     if table.task_type is TaskType.REGRESSION:
         return values | {"target_distinct_share": len(np.unique(table.target_values)) / n_rows}
-    shares = np.bincount(profile.target) / n_rows
+    shares = np.bincount(table.target_values.astype(np.int64)) / n_rows
     return values | {"nr_class": len(shares)} | summaries("freq_class", shares, "mean", "sd", "min", "max")

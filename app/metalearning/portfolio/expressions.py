@@ -40,6 +40,9 @@ def source(value: Any, indent: int = 0) -> str:
     if isinstance(value, tuple):
         parts = [source(item, indent + 4) for item in value]
         return f"({parts[0]},)" if len(parts) == 1 else _bracketed("(", parts, ")", indent)
+    if isinstance(value, dict):
+        parts = [f"{source(key)}: {source(item, indent + 4)}" for key, item in value.items()]
+        return _bracketed("{", parts, "}", indent)
     return _literal(value)
 
 

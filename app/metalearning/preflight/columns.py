@@ -26,9 +26,9 @@ def _inspect(column: Examined, n_rows: int) -> list[Finding]:
     if missing >= _MOSTLY_MISSING:
         detail = f"{missing:.1%} of the values are missing."
         findings.append(found("mostly_missing_column", column.name, detail, share=missing, **seen))
-    # Whatever more than half of the values are, the median is.
+    # Whatever more than half of the values are, the median is. What is missing is one more value: "x" or nothing.
     median = np.partition(present, len(present) // 2)[len(present) // 2]
-    share = float(np.count_nonzero(present == median) / len(present))
+    share = float(np.count_nonzero(present == median) / n_examined)
     if share == 1 and n_examined == n_rows:
         findings.append(found("constant_column", column.name, "The column has one value only.", **seen))
     elif share >= _NEARLY_ALL:

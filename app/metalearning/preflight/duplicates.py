@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from app.metalearning.findings import Finding, found
 from app.metalearning.preflight.examined import Examined
-from app.metalearning.table import Table
+from app.metalearning.table import Table, TaskType
 
 # Fewer repetitions are chance, or not worth a word.
 _SHARE_OF_ROWS = 0.01
@@ -31,10 +31,12 @@ def _rows(columns: list[Examined], sample: Table) -> list[Finding]:
         findings.append(
             found("duplicate_rows", None, detail, n_rows=n_repeated, n_rows_examined=sample.n_rows)
         )
+    if sample.task_type is TaskType.REGRESSION:
+        return findings  # a quantity that is measured twice differs as a matter of course
     n_contradictory = _rows_of_mixed_runs(same_features, same_target)
     if n_contradictory > _SHARE_OF_ROWS * sample.n_rows:
         detail = (
-            f"{n_contradictory} of {sample.n_rows} rows have the features of another row and not its target."
+            f"{n_contradictory} of {sample.n_rows} rows have the features of another row and not its class."
         )
         findings.append(
             found(

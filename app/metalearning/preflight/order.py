@@ -10,10 +10,11 @@ from app.metalearning.protocol import n_folds
 from app.metalearning.table import ColumnType, Table
 
 _TIME_NAME = re.compile(
-    r"date|time|day|month|year|period|timestamp|(^|_)(at|on|ts|dt|when)$|_at$|_on$", re.IGNORECASE
+    r"date|time|day|month|year|period|timestamp|datum|fecha|data|zeit|(^|_)(at|on|ts|dt|when)$", re.IGNORECASE
 )
 _GROUP_NAME = re.compile(
-    r"^(patient|subject|user|customer|client|person|participant|group|household|family|session|student)s?([\s_.]?(id|nr|no|key))?$"
+    # No plural: households and students are counted, a household or a student is named.
+    r"^(patient|subject|user|customer|client|person|participant|group|household|family|session|student)([\s_.]?(id|nr|no|key))?$"
     r"|[\s_.]id$|[a-z]Id$",
     re.IGNORECASE,
 )

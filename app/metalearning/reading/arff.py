@@ -54,6 +54,11 @@ def read_arff(content: bytes, limits: ReadingLimits) -> RawTable:
         has_header=False,
         skipped_lines=data_line,
         renamed_columns=renamed,
+        date_formats={
+            name: attribute.date_format
+            for name, attribute in zip(names, attributes, strict=True)
+            if attribute.kind is Kind.DATE
+        },
     )
 
 

@@ -77,7 +77,11 @@ class _Source:
                 read_options=pa.csv.ReadOptions(
                     use_threads=False, block_size=self._rows.size + 1, column_names=self.names
                 ),
-                parse_options=pa.csv.ParseOptions(delimiter=self.layout.delimiter, newlines_in_values=True),
+                parse_options=pa.csv.ParseOptions(
+                    delimiter=self.layout.delimiter,
+                    newlines_in_values=True,
+                    invalid_row_handler=_skip_blanks,
+                ),
                 convert_options=pa.csv.ConvertOptions(
                     null_values=list(MISSING_MARKERS),
                     strings_can_be_null=True,
@@ -90,7 +94,8 @@ class _Source:
         except pa.ArrowInvalid as error:
             self._refuse_ragged_row()
             raise UnreadableFileError(
-                f"The file is no readable CSV: {first_line(error)}.", "Send UTF-8 CSV, TSV or Parquet."
+                f"The file is no readable CSV: {first_line(error)}.",
+                "Send CSV, TSV, Parquet, ARFF or JSON lines.",
             ) from error
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
@@ -118,7 +123,7 @@ class _Source:
         for line, row in self.records():
             if row == [AFTER_THE_END]:
                 return
-            if len(row) != len(self.names):
+            if len(row) != len(self.names) and (len(row) > 1 or row[0].strip()):
                 if row[-1].endswith(AFTER_THE_END):
                     raise open_quote(line)
                 raise RaggedRowsError(
@@ -127,6 +132,11 @@ class _Source:
                     "Quote cells that hold the delimiter, name every column in the header, or complete the row.",
                     line=line,
                 )
+
+
+def _skip_blanks(row: pa.csv.InvalidRow) -> str:
+    """A line of blanks is as good as an empty one; other rows of the wrong length are errors."""
+    return "skip" if row.actual_columns == 1 and not row.text.strip() else "error"
 
 
 def _check_last_quote(source: _Source, frame: pa.Table) -> None:

@@ -1,6 +1,6 @@
 """What reading leaves: the cells, how they were found in the file, and names that tell columns apart."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ class RawTable:
     `skipped_lines` come before the header, or before the rows where there is none. `decimal` and `thousands` are the
     marks inside of numbers. `code_columns` look like numbers and are none: leading zeros would be lost.
     `padded` files have a space after each delimiter that belongs to no cell. `renamed_columns` are the new names of
-    those that had none, or one that was taken.
+    those that had none, or one that was taken. `date_formats` are those of an ARFF file's dates, by column.
     """
 
     frame: pa.Table
@@ -33,6 +33,7 @@ class RawTable:
     skipped_lines: int = 0
     code_columns: tuple[str, ...] = ()
     renamed_columns: tuple[str, ...] = ()
+    date_formats: dict[str, str] = field(default_factory=dict)
 
     def found_in(self, compression: str | None, encoding: str) -> "RawTable":
         """The same table, with the way to its text."""
