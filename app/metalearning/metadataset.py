@@ -17,6 +17,8 @@ from app.metalearning.scaling import near_duplicate_groups
 from app.metalearning.table import FloatArray, TaskType
 
 DATA_DIR = Path(__file__).parent / "data"
+# A configuration counts once it was tried on this share of the datasets; before, it is still being measured.
+_TRIED = 0.95
 
 _SCORES = [pa.field(name, pa.float64()) for name in METRICS]
 EVALUATION_SCHEMA = pa.schema(
@@ -133,14 +135,22 @@ class Evidence:
 
 def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> Evidence:
     """Read the shipped meta-dataset (`evaluations.parquet`, `metafeatures.parquet`) as arrays."""
-    configurations = configurations_of(task_type)
     cells: dict[str, dict[str, dict[str, Any]]] = {}
-    fingerprints = {each.fingerprint: each.id for each in configurations}
+    fingerprints = {each.fingerprint: each.id for each in configurations_of(task_type)}
     for row in read_evaluations(folder / "evaluations.parquet"):
         if row["task_type"] == task_type and row["fingerprint"] in fingerprints:
             cells.setdefault(row["dataset"], {})[fingerprints[row["fingerprint"]]] = row
     described = {row.pop("dataset"): row for row in _read_rows(folder / "metafeatures.parquet")}
-    names = [name for name in sorted(cells) if len(cells[name]) == len(configurations) and name in described]
+    configurations = [
+        each
+        for each in configurations_of(task_type)
+        if sum(each.id in row for row in cells.values()) >= _TRIED * len(cells)
+    ]
+    names = [
+        name
+        for name in sorted(cells)
+        if name in described and all(each.id in cells[name] for each in configurations)
+    ]
     table = [[cells[name][each.id] for each in configurations] for name in names]
     vectors = np.stack([as_vector(described[name], task_type) for name in names])
     headline, headline_b = _headline_losses(table, ""), _headline_losses(table, "_b")

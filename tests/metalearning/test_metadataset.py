@@ -36,7 +36,8 @@ def test_evaluations_are_read_back_as_written(tmp_path: Path, cells):
 def test_shapes_agree(shipped):
     n_datasets, n_configurations = shipped.regret.shape
     assert n_datasets == len(shipped.datasets) == len(set(shipped.datasets)) == len(shipped.groups)
-    assert shipped.configurations == tuple(each.id for each in configurations_of(shipped.task_type))
+    known = [each.id for each in configurations_of(shipped.task_type)]
+    assert list(shipped.configurations) == [name for name in known if name in shipped.configurations]
     assert shipped.metafeatures.shape == (n_datasets, len(LEARNED))
     matrices = [
         *shipped.losses.values(),

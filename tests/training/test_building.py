@@ -45,14 +45,14 @@ def built(datasets, tmp_path_factory):
     """The folder that a build wrote, and the number of cells that it and a second run measured."""
     parts = tmp_path_factory.mktemp("build") / "parts"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(building, "configurations_of", cheap)
+        patch.setattr(building, "CONFIGURATIONS", cheap())
         patch.setattr(isolation, "preload", lambda *_: preload("workers.experiments.evaluation"))
         counts = [building.build(datasets, parts, 1, []) for _ in range(2)]
     return parts, counts
 
 
-def cheap(task_type):
-    return tuple(find_configuration(name) for name in CHEAP[task_type])
+def cheap():
+    return {name: find_configuration(name) for names in CHEAP.values() for name in names}
 
 
 def rows_of(parts, name):
@@ -112,7 +112,7 @@ def test_nothing_is_left_beside_the_parts(built):
 
 
 def test_build_goes_on_where_it_ended(built, datasets, tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "configurations_of", cheap)
+    monkeypatch.setattr(building, "CONFIGURATIONS", cheap())
     everything = [row for name in ("tiny", "mixed") for row in rows_of(built[0], name).values()]
     metadataset.write_evaluations(rows_of(built[0], "mixed").values(), tmp_path / "mixed.parquet")
     known = [row for row in everything if row["configuration"] == "clf-gaussian_nb-default"]

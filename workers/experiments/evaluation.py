@@ -116,7 +116,7 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
 def versions(configuration: Configuration) -> dict[str, str]:
     """Versions of the libraries that a score depends on."""
     path = configuration.algorithm.classifier or configuration.algorithm.regressor or ""
-    distributions = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "interpret": "interpret-core"}
+    distributions = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
     package = path.split(".", 1)[0]
     names = {"scikit-learn", "numpy", distributions.get(package, package)}
     return {name: importlib.metadata.version(name) for name in sorted(names)}

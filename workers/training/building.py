@@ -96,8 +96,12 @@ def build(folder: Path, parts: Path, workers: int, known: list[dict[str, Any]]) 
             if (part.source.name, configuration.fingerprint, protocol.PROTOCOL) not in done
         ]
         bar = progress.add_task("cells", total=len(cells), completed=len(cells) - len(missing))
-        for _ in pool.map(lambda cell: cell[0].measure(cell[1]), missing):
-            progress.advance(bar)
+        try:
+            for _ in pool.map(lambda cell: cell[0].measure(cell[1]), missing):
+                progress.advance(bar)
+        finally:
+            for part in part_of.values():
+                part.clear()
         return len(missing)
 
 
@@ -131,6 +135,10 @@ class _Part:
         with self._lock:
             self.rows.append(row)
             metadataset.write_evaluations(self.rows, self.path)
+
+    def clear(self) -> None:
+        """Remove what measuring needed beside the part."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _prepared(self) -> dict[str, Any]:
         """What every cell of the dataset shares; writes the typed table when it is first needed."""

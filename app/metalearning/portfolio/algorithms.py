@@ -254,23 +254,5 @@ ALGORITHMS = {
             preparation=scaled_numbers,
             scales_target=True,
         ),
-        Algorithm(
-            "explainable_boosting",
-            "explainable_boosting",
-            "interpret.glassbox.ExplainableBoostingClassifier",
-            "interpret.glassbox.ExplainableBoostingRegressor",
-            _FOREST,
-            interpretable=True,
-        ),
-        Algorithm(
-            "gaussian_process",
-            "gaussian_process",
-            "sklearn.gaussian_process.GaussianProcessClassifier",
-            "sklearn.gaussian_process.GaussianProcessRegressor",
-            _SEED,
-            preparation=scaled_numbers,
-            scales_target=True,
-            most_rows=1_000,
-        ),
     )
 }

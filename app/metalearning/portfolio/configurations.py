@@ -113,7 +113,6 @@ _VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     }),
     ("catboost", "shallow", {"iterations": 300, "depth": 4, "learning_rate": 0.08}),
     ("catboost", "regular", {"iterations": 400, "depth": 5, "learning_rate": 0.05, "l2_leaf_reg": 10.0, "rsm": 0.5}),
-    ("explainable_boosting", "additive", {"outer_bags": 2, "interactions": 0, "max_rounds": 1000}),
 )  # fmt: skip
 _PREFIXES = {TaskType.CLASSIFICATION: "clf", TaskType.REGRESSION: "reg"}
 
