@@ -86,7 +86,7 @@ def test_metafeatures_are_complete_but_for_those_undefined(shipped):
     gaps = dict(zip(LEARNED, np.isnan(shipped.metafeatures).sum(axis=0), strict=True))
     assert not any(
         gaps[name]
-        for name in ("nr_inst", "nr_attr", "missing_share", "class_ent", "lm_linear", "lm_boosting")
+        for name in ("nr_inst", "nr_attr", "missing_share", "class_ent", "lm_linear", "lm_extra_trees")
     )
     undefined = {"classification": "target_skewness", "regression": "nr_class"}[shipped.task_type]
     assert gaps[undefined] == len(shipped.datasets)
