@@ -5,11 +5,12 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import Field
+from sqlalchemy.orm import Session
 
-from app.api.dependencies import Owner, ReadSession, ServiceDep, WriteSession
+from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
 from app.api.problems import problem_responses
 from app.api.schemas import Page, PageParameters, ResponseModel, as_time
-from app.api.uploads import DatasetForm, DatasetUpload, multipart_body
+from app.api.uploads import DatasetForm, DatasetUpload, Upload, multipart_body
 from app.config import Settings
 from app.metalearning.findings import Severity
 from app.metalearning.metafeatures import FAMILIES, SCHEMA
@@ -100,16 +101,8 @@ def create_dataset(
     upload: DatasetUpload, service: ServiceDep, session: WriteSession, owner: Owner, response: Response
 ) -> DatasetResponse:
     """Upload a dataset: it is typed, checked and described."""
-    with service.describer.describe(upload.file, upload.form.declaration) as description:
-        dataset = datasets.record(
-            session,
-            owner=owner,
-            name=upload.name,
-            content=description.file,
-            facts=description.facts,
-            contribute=upload.form.contribute,
-        )
-        session.commit()
+    dataset = record_upload(upload, service, session, owner)
+    session.commit()
     response.headers["Location"] = f"/datasets/{dataset.id}"
     return _as_response(dataset, service.settings)
 
@@ -156,6 +149,22 @@ def delete_dataset(dataset_id: str, session: WriteSession, owner: Owner) -> None
     """
     datasets.delete(session, owner, dataset_id)
     session.commit()
+
+
+def record_upload(upload: Upload, service: Service, session: Session, owner: str) -> Dataset:
+    """Read and describe an upload, and remember it; the caller commits.
+
+    Raises: subclasses of UnusableDatasetError, OverloadedError.
+    """
+    with service.describer.describe(upload.file, upload.form.declaration) as description:
+        return datasets.record(
+            session,
+            owner=owner,
+            name=upload.name,
+            content=description.file,
+            facts=description.facts,
+            contribute=upload.form.contribute,
+        )
 
 
 def _as_response(dataset: Dataset, settings: Settings) -> DatasetResponse:

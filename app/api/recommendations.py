@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, model_validator
 
 from app.api import jobs as jobs_api
-from app.api.datasets import FindingResponse
+from app.api.datasets import FindingResponse, record_upload
 from app.api.dependencies import Owner, Service, ServiceDep, WriteSession
 from app.api.problems import problem_responses
 from app.api.schemas import RequestModel, ResponseModel
@@ -172,15 +172,7 @@ def create_recommendation(
         wishes: Wishes = asked.form
         check_metric(wishes.metric, asked.form.task_type)
         check_strategy(service.knowledge[asked.form.task_type or TaskType.CLASSIFICATION], wishes.strategy)
-        with service.describer.describe(asked.file, asked.form.declaration) as description:
-            dataset: Dataset | None = datasets.record(
-                session,
-                owner=owner,
-                name=asked.name,
-                content=description.file,
-                facts=description.facts,
-                contribute=asked.form.contribute,
-            )
+        dataset: Dataset | None = record_upload(asked, service, session, owner)
     else:
         wishes = asked
         dataset = None
