@@ -126,8 +126,7 @@ def recommend(
         sys.exit(
             "Name a file and its target column: metaselect recommend data.csv --target y (or --example)."
         )
-    if not data.is_file():
-        sys.exit(f"There is no file {data}.")
+    _check_file(data)
     out.mkdir(parents=True, exist_ok=True)
     with running_service(url, data_dir) as address, Client(address) as client:
         recommendation = client.recommend(
@@ -176,8 +175,7 @@ def describe(
     from app.metalearning.description import describe as describe_file  # noqa: PLC0415
     from app.metalearning.metafeatures import SCHEMA  # noqa: PLC0415
 
-    if not data.is_file():
-        sys.exit(f"There is no file {data}.")
+    _check_file(data)
     declared = Declaration(target, task_type, _column_types(column_type), group, time)
     _, facts = describe_file(data, declared, seconds)
     if as_json:
@@ -212,6 +210,13 @@ def _column_types(given: list[str] | None) -> dict[str, ColumnType]:
             raise typer.BadParameter(f"{each!r} is not COLUMN=TYPE, with one of {kinds}.")
         types[name] = ColumnType(kind)
     return types
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        sys.exit(f"{path} is a folder: name one file in it.")
+    if not path.is_file():
+        sys.exit(f"There is no file {path}.")
 
 
 def _show_recommendation(recommendation: dict[str, Any]) -> None:

@@ -53,3 +53,9 @@ def test_column_type_of_another_form_is_a_usage_error(call, given):
         assert code == 2
         assert "COLUMN=TYPE" in said
         assert "Traceback" not in said
+
+
+def test_folder_in_place_of_a_file_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["metaselect", "describe", str(tmp_path), "--target", "y"])
+    with pytest.raises(SystemExit, match="is a folder"):
+        cli.main()
