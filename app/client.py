@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -184,6 +185,27 @@ class Client:
                 for chunk in response.iter_bytes():
                     file.write(chunk)
 
+    def meta_dataset(self) -> dict[str, Any]:
+        """What the recommendations rest on: counts, versions, and what every way of ranking is worth.
+
+        Raises: ProblemError.
+        """
+        return self._call("GET", "/meta-dataset")
+
+    def measured_datasets(self, task_type: str | None = None) -> Iterator[dict[str, Any]]:
+        """The datasets of the meta-dataset by name, page by page.
+
+        Raises: ProblemError.
+        """
+        return self._pages("/meta-dataset/datasets", task_type=task_type)
+
+    def measured_dataset(self, name: str) -> dict[str, Any]:
+        """One dataset of the meta-dataset with all its evaluations.
+
+        Raises: ProblemError.
+        """
+        return self._call("GET", f"/meta-dataset/datasets/{quote(name, safe='')}")
+
     def ready(self) -> bool:
         """Whether the service can serve."""
         try:
@@ -191,10 +213,11 @@ class Client:
         except httpx.TransportError:
             return False
 
-    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, path: str, **parameters: str | None) -> Iterator[dict[str, Any]]:
+        given = {name: value for name, value in parameters.items() if value is not None}
         cursor: str | None = None
         while True:
-            page = self._call("GET", path, params={"cursor": cursor} if cursor else {})
+            page = self._call("GET", path, params={**given, **({"cursor": cursor} if cursor else {})})
             yield from page["items"]
             cursor = page["next_cursor"]
             if cursor is None:

@@ -65,6 +65,12 @@ class ModelNotFoundError(NotFoundError):
     code, title = "model_not_found", "Model not found"
 
 
+class DatasetNotMeasuredError(NotFoundError):
+    """The shipped meta-dataset knows no dataset of this name."""
+
+    code, title = "dataset_not_measured", "Dataset not measured"
+
+
 class DatasetInUseError(ServiceError):
     """A dataset cannot be deleted while a job needs it."""
 

@@ -1,5 +1,7 @@
 """Write docs/data-sources.md: which datasets the shipped meta-dataset was measured on, with their sources and licences.
 
+The same goes to app/metalearning/sources.csv, for the service to tell.
+
 python scripts/write_data_sources.py DATASETS_DIR   (the folder that `metaselect metadataset build` read)
 """
 
@@ -7,6 +9,7 @@ import csv
 import sys
 from pathlib import Path
 
+from app.metalearning.contents import SOURCES
 from app.metalearning.metadataset import DATA_DIR, read_evaluations
 
 measured = {row["dataset"] for row in read_evaluations(DATA_DIR / "evaluations.parquet")}
@@ -28,4 +31,8 @@ lines = [
     "",
 ]
 Path("docs/data-sources.md").write_text("\n".join(lines))
+with SOURCES.open("w", newline="", encoding="utf-8") as file:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["dataset", "licence", "source"])
+    writer.writerows((row["name"], row["licence"], row["source_repo"]) for row in rows)
 print(f"docs/data-sources.md names {len(rows)} datasets.")

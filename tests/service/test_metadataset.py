@@ -1,0 +1,78 @@
+"""The meta-dataset over HTTP, and by the client."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.client import Client, ProblemError
+from app.config import Settings
+from app.main import create_app
+from app.metalearning.contents import load_contents
+
+TASK_TYPES = ["classification", "regression"]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    settings = Settings(data_dir=Path(tmp_path_factory.mktemp("service")))
+    with TestClient(create_app(settings)) as http, Client() as client:
+        client._http = http
+        yield client
+
+
+def test_contents_are_told_with_the_version_of_recommendations(client: Client) -> None:
+    told = client.meta_dataset()
+    contents = load_contents().contents
+    assert [each["task_type"] for each in told["task_types"]] == TASK_TYPES
+    for each, known in zip(told["task_types"], contents.task_types, strict=True):
+        assert each["cells"] == known.cells
+        assert each["datasets"] == known.datasets
+        assert each["recommendable"] <= each["configurations"]
+        assert each["regret"][each["default_strategy"]]["1"] < each["regret"]["single_best"]["1"]
+    assert told["protocols"] == {"1": sum(contents.protocols.values())}
+    assert told["versions"] == contents.versions
+    assert told["probe_seconds"]["least"] <= told["probe_seconds"]["median"] <= told["probe_seconds"]["most"]
+    assert {told["knowledge_version"]} == {
+        each.version for each in client._http.app.state.service.knowledge.values()
+    }
+
+
+def test_datasets_come_in_pages_by_name_and_task_type(client: Client) -> None:
+    known = load_contents().contents.datasets
+    assert [each["name"] for each in client.measured_datasets()] == [each.name for each in known]
+    for task_type in TASK_TYPES:
+        shown = list(client.measured_datasets(task_type))
+        assert [each["name"] for each in shown] == [
+            each.name for each in known if each.task_type == task_type
+        ]
+    first = client._call("GET", "/meta-dataset/datasets", params={"limit": 2})
+    assert [each["name"] for each in first["items"]] == [each.name for each in known[:2]]
+    assert first["next_cursor"]
+
+
+def test_dataset_is_told_with_every_evaluation(client: Client) -> None:
+    told = client.measured_dataset("audiology")
+    assert told["name"] == "audiology"
+    assert sum(told["cells"].values()) == len(told["evaluations"])
+    by_status = {each["status"]: each for each in told["evaluations"]}
+    ok, failed = by_status["ok"], by_status["failed"]
+    assert ok["scores"].keys() == ok["scores_a"].keys() == ok["fold_scores"][0].keys()
+    assert ok["learning_curve"][0]["anchor"] == 64
+    assert failed["scores"] == {}
+    assert "could not learn from this dataset" in failed["error"]
+    best = next(each for each in told["evaluations"] if each["configuration"] == told["best_configuration"])
+    assert best["scores"][told["metric"]] == told["best_score"]
+
+
+def test_what_is_not_there_is_refused_with_a_code(client: Client) -> None:
+    for name in ("titanic_of_mars", "../configurations", "ä b"):
+        with pytest.raises(ProblemError) as refused:
+            client.measured_dataset(name)
+        assert refused.value.problem["status"] == 404
+    assert refused.value.code == "dataset_not_measured"
+    assert "GET /meta-dataset/datasets" in refused.value.problem["advice"]
+    with pytest.raises(ProblemError) as refused:
+        next(client.measured_datasets("clustering"))
+    assert refused.value.code == "invalid_request"
