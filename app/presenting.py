@@ -1,9 +1,12 @@
 """Answers as people read them: tables for the terminal, and the model card as Markdown."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+
+if TYPE_CHECKING:  # the command starts without the libraries that count
+    from app.metalearning.contents import Contents
 
 
 def ranking_table(recommendation: dict[str, Any]) -> Table:
@@ -40,6 +43,41 @@ def leaderboard_table(result: dict[str, Any]) -> Table:
             style="bold" if row["name"] == result["winner"] else "",
         )
     return table
+
+
+def contents_by_task_type(contents: "Contents") -> list[tuple[str, ...]]:
+    """Rows of a table of the meta-dataset: what is counted, then a column per task type."""
+    shown = {
+        "datasets": [f"{each.datasets:,}" for each in contents.task_types],
+        "groups of datasets": [f"{each.groups:,}" for each in contents.task_types],
+        "algorithms measured": [f"{each.algorithms}" for each in contents.task_types],
+        "configurations measured": [f"{each.configurations}" for each in contents.task_types],
+        "configurations in the portfolio": [f"{each.portfolio}" for each in contents.task_types],
+        "datasets times portfolio, measured": [f"{each.measured_share:.1%}" for each in contents.task_types],
+        "CPU hours of fits and predictions": [f"{each.cpu_hours:.2f}" for each in contents.task_types],
+        "cells": [f"{sum(each.cells.values()):,}" for each in contents.task_types],
+    }
+    for status in sorted({status for each in contents.task_types for status in each.cells}):
+        shown[f"cells: {status}"] = [f"{each.cells.get(status, 0):,}" for each in contents.task_types]
+    return [(name, *values) for name, values in shown.items()]
+
+
+def contents_as_a_whole(contents: "Contents") -> list[tuple[str, str]]:
+    """How the meta-dataset was measured, and its size: names and values."""
+    probe = contents.probe_seconds
+    return [
+        ("experiment protocol", ", ".join(map(str, contents.protocols))),
+        ("threads per fit", ", ".join(map(str, contents.threads))),
+        *(
+            (library, ", ".join(f"{version} ({count:,} cells)" for version, count in versions.items()))
+            for library, versions in contents.versions.items()
+        ),
+        (
+            "probe of the machine",
+            f"{probe.least:.3f} to {probe.most:.3f} CPU seconds, median {probe.median:.3f}",
+        ),
+        ("in the package", f"{contents.bytes / 1e6:.1f} MB"),
+    ]
 
 
 def _table(title: str) -> Table:

@@ -13,7 +13,8 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from app.metalearning import metadataset  # noqa: E402
-from app.metalearning.table import TaskType  # noqa: E402
+from app.metalearning.contents import Contents, load_contents  # noqa: E402
+from app.presenting import contents_as_a_whole, contents_by_task_type  # noqa: E402
 from workers.training import building, fitting  # noqa: E402
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -54,23 +55,19 @@ def fit(folder: Annotated[Path, typer.Option(help="The meta-dataset.")] = metada
 @cli.command()
 def info(folder: Annotated[Path, typer.Option(help="The meta-dataset.")] = metadataset.DATA_DIR) -> None:
     """Print what is in the meta-dataset, and the regret that `fit` measured."""
-    rows = metadataset.read_evaluations(folder / "evaluations.parquet")
-    counts = Table("task type", "datasets", "configurations", "cells", "ok", "timeout", "other")
-    for task_type in TaskType:
-        cells = [row for row in rows if row["task_type"] == task_type]
-        statuses = [row["status"] for row in cells]
-        n_ok, n_late = statuses.count("ok"), statuses.count("timeout")
-        numbers = (
-            len({row["dataset"] for row in cells}),
-            len({row["configuration"] for row in cells}),
-            len(cells),
-            n_ok,
-            n_late,
-            len(cells) - n_ok - n_late,
-        )
-        counts.add_row(task_type, *map(str, numbers))
-    Console().print(counts)
+    _print_contents(load_contents(folder).contents)
     _print_report(json.loads((folder / "meta-learners.json").read_text()))
+
+
+def _print_contents(contents: Contents) -> None:
+    """What is in a meta-dataset, by task type and as a whole."""
+    table = Table("", *(each.task_type for each in contents.task_types), title="The meta-dataset")
+    for row in contents_by_task_type(contents):
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    for name, value in contents_as_a_whole(contents):
+        console.print(f"{name}: {value}", highlight=False)
 
 
 def _print_report(report: dict[str, Any]) -> None:
