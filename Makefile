@@ -29,7 +29,7 @@ test: $(STAMP) ## every test, on servers of its own
 
 bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-api ## every benchmark; results in benchmarks/results/
 
-bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, api
+bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, api, evidence (needs DATASETS)
 	@$(BIN)/python -m benchmarks.$*
 
 check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables
