@@ -9,4 +9,5 @@ compile() {
 }
 compile --output-file requirements/api.txt
 compile --extra worker --output-file requirements/worker.txt
+compile --extra worker --extra deep --output-file requirements/deep.txt
 compile --extra worker --extra dev --output-file requirements/dev.txt

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from app.api.algorithms import HyperparameterResponse, RequirementsResponse, search_space
 from app.api.problems import problem_responses
 from app.api.schemas import Page, PageQuery, ResponseModel
 from app.metalearning.portfolio import CONFIGURATIONS, Configuration
@@ -20,8 +21,9 @@ class ConfigurationResponse(ResponseModel):
     algorithm: str
     family: str
     hyperparameters: dict[str, Any]
+    search_space: list[HyperparameterResponse]
     interpretable: bool
-    most_rows: int | None
+    requirements: RequirementsResponse
     fingerprint: str
     snippet: str
 
@@ -54,8 +56,9 @@ def _as_response(configuration: Configuration) -> ConfigurationResponse:
         algorithm=configuration.algorithm.name,
         family=configuration.algorithm.family,
         hyperparameters=configuration.hyperparameters,
+        search_space=search_space(configuration.algorithm, configuration.task_type),
         interpretable=configuration.algorithm.interpretable,
-        most_rows=configuration.algorithm.most_rows,
+        requirements=RequirementsResponse.model_validate(configuration.algorithm.requirements),
         fingerprint=configuration.fingerprint,
         snippet=configuration.snippet,
     )

@@ -17,7 +17,7 @@ from app.metalearning.metafeatures import LEARNED, as_vector
 from app.metalearning.metalearners import MetaLearner, ProximityForest, simple_metalearners
 from app.metalearning.metalearners.forest import ForestArrays
 from app.metalearning.metrics import Metric, requested_metric
-from app.metalearning.portfolio import Configuration, find_configuration
+from app.metalearning.portfolio import Configuration, Size, find_configuration
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray, TaskType
 
@@ -142,7 +142,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     strategy, outside, explanation = _choose_strategy(knowledge, question, vector)
     learner = knowledge.learners[strategy]
     size = _size(vector)
-    feasible, excluded = _feasible(knowledge.evidence, size[0])
+    feasible, excluded = _feasible(knowledge.evidence, vector)
     order = learner.rank(vector, feasible)[: question.k]
     regret = learner.expected_regret(vector)
     expected = _expected_performances(knowledge, question, metric, vector, n_classes)
@@ -229,16 +229,27 @@ def _size(vector: FloatArray) -> tuple[float, float, float]:
     )
 
 
-def _feasible(evidence: Evidence, n_rows: float) -> tuple[list[int], dict[str, str]]:
-    """Indices of the configurations that can run at this size, and why the others cannot."""
-    feasible, excluded = [], {}
-    for index, name in enumerate(evidence.configurations):
-        most = find_configuration(name).algorithm.most_rows
-        if most is not None and n_rows > most:
-            excluded[name] = f"takes too long on more than {most:,} rows"
-        else:
-            feasible.append(index)
-    return feasible, excluded
+def _feasible(evidence: Evidence, vector: FloatArray) -> tuple[list[int], dict[str, str]]:
+    """Indices of the configurations that can run on such a dataset, and why the others cannot."""
+    size = _known_size(vector)
+    # No evidence of a configuration that needs a GPU has been shipped yet, so none of these can be asked about here.
+    reasons = {
+        name: find_configuration(name).algorithm.requirements.why_not(size, gpu=False)
+        for name in evidence.configurations
+    }
+    feasible = [index for index, name in enumerate(evidence.configurations) if reasons[name] is None]
+    return feasible, {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _known_size(vector: FloatArray) -> Size:
+    """The size that the metafeatures tell; what they do not tell excludes nothing."""
+    names = ("nr_inst", "nr_attr", "nr_class", "freq_class.min")
+    rows, columns, classes, rarest = (
+        None if math.isnan(value) else float(value)
+        for value in (vector[LEARNED.index(name)] for name in names)
+    )
+    smallest = round(rows * rarest) if rows is not None and rarest is not None else None
+    return Size(rows, columns, classes, smallest)
 
 
 def _expected_performances(

@@ -1,5 +1,6 @@
 import json
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -25,14 +26,19 @@ def details(estimator: Any) -> dict[str, str]:
     return {"": ADDRESS.sub("", repr(estimator)), **parameters}
 
 
-@pytest.mark.parametrize("configuration", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+# The others need the extra `deep`: tests/deep has them.
+HERE = {name: each for name, each in CONFIGURATIONS.items() if each.algorithm.queue == "cpu"}
+
+
+@pytest.mark.parametrize("configuration", HERE.values(), ids=HERE)
 def test_snippet_builds_the_pipeline_that_is_measured(configuration):
     written, built = run(configuration.snippet, "pipeline"), pipelines.build(configuration.pipeline)
     assert details(written) == details(built)
     assert source(configuration.pipeline) in configuration.snippet
     last = built.steps[-1][1]
     parameters = {key.rpartition("__")[2]: value for key, value in last.get_params().items()}
-    assert configuration.hyperparameters.items() <= parameters.items()
+    arguments = configuration.algorithm.arguments(configuration.hyperparameters)
+    assert {name: pipelines.build(value) for name, value in arguments.items()}.items() <= parameters.items()
 
 
 def test_ids_and_fingerprints_are_unique_and_tell_the_task_type():
@@ -57,7 +63,7 @@ def test_hyperparameters_survive_json():
 
 
 def test_every_algorithm_is_seeded_and_has_one_thread():
-    for configuration in CONFIGURATIONS.values():
+    for configuration in HERE.values():
         parameters = pipelines.build(configuration.pipeline).get_params()
         seeds = [value for key, value in parameters.items() if re.search(r"__random_(state|seed)$", key)]
         threads = [value for key, value in parameters.items() if re.search(r"__(n_jobs|thread_count)$", key)]
@@ -74,6 +80,14 @@ def test_a_changed_hyperparameter_changes_the_fingerprint():
     one = find_configuration("clf-knn-5")
     other = type(one)(one.id, one.algorithm, one.task_type, {"n_neighbors": 6})
     assert one.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize("task_type", TaskType)
+def test_the_portfolio_is_wide_and_deep(task_type):
+    on_a_cpu = [each for each in configurations_of(task_type) if each.algorithm.queue == "cpu"]
+    assert len(on_a_cpu) >= 40
+    assert len({each.algorithm.name for each in on_a_cpu}) >= 16
+    assert max(Counter(each.algorithm.name for each in on_a_cpu).values()) <= len(on_a_cpu) / 6
 
 
 def test_unknown_configuration_is_refused():

@@ -92,6 +92,31 @@ def test_lists_are_paged_to_the_end_without_repeats(api: TestClient) -> None:
     assert {each["task_type"] for each in only} == {"regression"}
 
 
+def test_algorithms_tell_their_search_spaces_and_what_they_need(api: TestClient) -> None:
+    algorithms = {each["name"]: each for each in api.get("/algorithms").json()["items"]}
+    assert _all_pages(api, "/algorithms", limit=5, key="name") == sorted(algorithms)
+    svm = algorithms["svm"]
+    assert svm["estimators"] == {"classification": "sklearn.svm.SVC", "regression": "sklearn.svm.SVR"}
+    spaces = {kind: {each["name"]: each for each in space} for kind, space in svm["search_spaces"].items()}
+    assert spaces["classification"].keys() == spaces["regression"].keys() - {"epsilon"}
+    assert spaces["regression"]["C"] == {
+        "name": "C", "type": "real", "low": 0.01, "high": 1000.0, "log": True,
+        "values": None, "default": 1.0, "when": None,
+    }  # fmt: skip
+    assert spaces["regression"]["degree"]["when"] == {"name": "kernel", "values": ["poly"]}
+    assert svm["requirements"]["most_rows"] == 20_000
+    assert algorithms["tabm"]["requirements"]["gpu"]
+    listed = {
+        name for each in algorithms.values() for names in each["configurations"].values() for name in names
+    }
+    assert listed == set(_all_pages(api, "/configurations", limit=50))
+    (one,) = [
+        each for each in api.get("/configurations?limit=500").json()["items"] if each["id"] == "reg-svm-poly"
+    ]
+    assert one["search_space"] == svm["search_spaces"]["regression"]
+    assert one["requirements"] == svm["requirements"]
+
+
 def test_committed_openapi_document_is_the_one_served(api: TestClient) -> None:
     assert json.loads(OPENAPI.read_text()) == api.get("/openapi.json").json(), "make openapi writes it anew"
 
@@ -114,12 +139,12 @@ def test_api_process_imports_no_training_library() -> None:
     assert printed.stdout.strip() == "[]"
 
 
-def _all_pages(api: TestClient, path: str, limit: int) -> list[str]:
+def _all_pages(api: TestClient, path: str, limit: int, key: str = "id") -> list[str]:
     found: list[str] = []
     cursor = None
     while True:
         page = api.get(path, params={"limit": limit, **({"cursor": cursor} if cursor else {})}).json()
-        found += [each["id"] for each in page["items"]]
+        found += [each[key] for each in page["items"]]
         cursor = page["next_cursor"]
         if cursor is None:
             return found

@@ -115,9 +115,8 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
 
 def versions(configuration: Configuration) -> dict[str, str]:
     """Versions of the libraries that a score depends on."""
-    path = configuration.algorithm.classifier or configuration.algorithm.regressor or ""
-    distributions = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
-    package = path.split(".", 1)[0]
+    distributions = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "interpret": "interpret-core"}
+    package = configuration.algorithm.estimator(configuration.task_type).split(".", 1)[0]
     names = {"scikit-learn", "numpy", distributions.get(package, package)}
     return {name: importlib.metadata.version(name) for name in sorted(names)}
 

@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from app.errors import UnknownConfigurationError
-from app.metalearning.portfolio.algorithms import ALGORITHMS, Algorithm
+from app.metalearning.portfolio.algorithm import Algorithm
+from app.metalearning.portfolio.algorithms import ALGORITHMS
 from app.metalearning.portfolio.expressions import Call, imports, source
 from app.metalearning.table import TaskType
 
@@ -113,6 +114,20 @@ _VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     }),
     ("catboost", "shallow", {"iterations": 300, "depth": 4, "learning_rate": 0.08}),
     ("catboost", "regular", {"iterations": 400, "depth": 5, "learning_rate": 0.05, "l2_leaf_reg": 10.0, "rsm": 0.5}),
+    ("explainable_boosting", "additive", {"outer_bags": 2, "interactions": 0, "max_rounds": 1000}),
+    ("explainable_boosting", "pairs", {
+        "outer_bags": 4, "interactions": 8, "max_rounds": 2000, "learning_rate": 0.03, "max_bins": 256,
+    }),
+    ("gaussian_process", "rbf", {
+        TaskType.CLASSIFICATION: {"kernel": "rbf"}, TaskType.REGRESSION: {"kernel": "rbf", "alpha": 0.1},
+    }),
+    ("gaussian_process", "matern", {
+        TaskType.CLASSIFICATION: {"kernel": "matern"}, TaskType.REGRESSION: {"kernel": "matern", "alpha": 0.03},
+    }),
+    ("realmlp", "default", {}),
+    ("realmlp", "regular", {"p_drop": 0.3, "wd": 0.05, "n_epochs": 128}),
+    ("tabm", "default", {}),
+    ("tabm", "embedded", {"arch_type": "tabm-mini", "num_emb_type": "pwl", "weight_decay": 0.0003}),
 )  # fmt: skip
 _PREFIXES = {TaskType.CLASSIFICATION: "clf", TaskType.REGRESSION: "reg"}
 
