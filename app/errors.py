@@ -267,3 +267,51 @@ class UnsplittableError(UnusableDatasetError):
     """The group or time column leaves nothing to learn from, or nothing to test on."""
 
     code, title = "unsplittable", "Unsplittable"
+
+
+class MetaDatasetNotFoundError(NotFoundError):
+    """No meta-dataset was imported under this name, or it was deleted."""
+
+    code, title = "meta_dataset_not_found", "Meta-dataset not found"
+
+
+class UnusableMetaDatasetError(ServiceError):
+    """An imported meta-dataset cannot be learned from; subclasses say why."""
+
+    status, code, title = 422, "unusable_meta_dataset", "Unusable meta-dataset"
+
+
+class UnreadableScenarioError(UnusableMetaDatasetError):
+    """A file of an ASlib scenario is missing or not of its form."""
+
+    code, title = "unreadable_scenario", "Unreadable scenario"
+
+
+class NamesUnusableError(UnusableMetaDatasetError):
+    """Datasets, algorithms or metafeatures without a name, or with one that others have too."""
+
+    code, title = "names_unusable", "Names unusable"
+
+
+class PerformancesUnusableError(UnusableMetaDatasetError):
+    """A performance that is no number, is given twice, or contradicts the status of its run."""
+
+    code, title = "performances_unusable", "Performances unusable"
+
+
+class MetafeaturesUnusableError(UnusableMetaDatasetError):
+    """A metafeature that is no number, or metafeatures that tell no datasets apart."""
+
+    code, title = "metafeatures_unusable", "Metafeatures unusable"
+
+
+class DatasetsDifferError(UnusableMetaDatasetError):
+    """Performances and metafeatures are not of the same datasets."""
+
+    code, title = "datasets_differ", "Datasets differ"
+
+
+class TooSmallMetaDatasetError(UnusableMetaDatasetError):
+    """Fewer datasets, groups or algorithms than a recommendation can be proven on."""
+
+    code, title = "meta_dataset_too_small", "Meta-dataset too small"

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from app.metalearning.columns import Declaration, type_table
 from app.metalearning.description import describe
 from app.metalearning.findings import Finding
-from app.metalearning.metadataset import Evidence
+from app.metalearning.metadataset import TabularEvidence
 from app.metalearning.metafeatures import LEARNED
 from app.metalearning.reading import RawTable
 from app.metalearning.reading.formats import Format
@@ -154,16 +154,17 @@ def described(path: Path, target: str, **declared: Any) -> tuple[Table, dict[str
     return describe(path, Declaration(target, **declared), 0.0)
 
 
-def evidence(regret: FloatArray, metafeatures: FloatArray, groups: tuple[str, ...]) -> Evidence:
+def evidence(regret: FloatArray, metafeatures: FloatArray, groups: tuple[str, ...]) -> TabularEvidence:
     """Evidence in which losses and regrets are the same, and every fit takes a second."""
     n_datasets, n_configurations = regret.shape
     ones = np.ones_like(regret)
     timings = np.array([(c, 100.0, 5.0, 2.0, 1.0) for c in range(n_configurations) for _ in range(3)])
-    return Evidence(
+    return TabularEvidence(
         task_type=CLASSIFICATION,
         datasets=tuple(f"dataset {row}" for row in range(n_datasets)),
         groups=groups,
         configurations=tuple(f"configuration {column}" for column in range(n_configurations)),
+        metafeature_names=tuple(f"metafeature {column}" for column in range(metafeatures.shape[1])),
         metafeatures=metafeatures,
         losses={"roc_auc": regret},
         headline_losses=regret,
@@ -191,7 +192,7 @@ def a_vector(**values: float) -> FloatArray:
     return vector
 
 
-def known_metafeatures(of: Evidence, row: int = 0) -> dict[str, float | None]:
+def known_metafeatures(of: TabularEvidence, row: int = 0) -> dict[str, float | None]:
     """Those of a dataset in the evidence, as a request has them."""
     values = zip(LEARNED, of.metafeatures[row], strict=True)
     return {name: None if np.isnan(value) else float(value) for name, value in values}

@@ -14,13 +14,13 @@ from app.api.problems import problem_responses
 from app.api.schemas import RequestModel, ResponseModel
 from app.api.uploads import DatasetForm, Upload, media_type, multipart_body, read_form, read_json
 from app.errors import InvalidRequestError, MetafeatureVersionError
+from app.metalearning.experience import check_strategy
 from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.metrics import check_metric
 from app.metalearning.recommendation import (
     Candidate,
     Question,
     Recommendation,
-    check_strategy,
     recommend,
 )
 from app.metalearning.table import TaskType

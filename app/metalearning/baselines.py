@@ -21,17 +21,42 @@ def normalised_regret(losses: FloatArray, noise_floors: FloatArray) -> FloatArra
     return np.where(np.isnan(losses), WORST_REGRET, np.clip((losses - best) / gap, 0.0, WORST_REGRET))
 
 
+def mean_regret(regret: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """Mean regret of every configuration over the datasets on which it was tried, shape (configurations,).
+
+    One that was tried on none of them counts as the worst.
+
+    Args:
+        regret: shape (datasets, configurations), NaN where nobody tried.
+        weights: how much each dataset counts, summing to 1; all the same unless given.
+    """
+    known = ~np.isnan(regret)
+    if known.all():
+        return np.asarray(regret.mean(axis=0) if weights is None else weights @ regret)
+    weights = np.full(len(regret), 1 / len(regret)) if weights is None else weights
+    share = weights @ known
+    total = weights @ np.where(known, regret, 0.0)
+    return np.where(share > 0, total / np.where(share > 0, share, 1.0), WORST_REGRET)
+
+
 def single_best(regret: FloatArray, weights: FloatArray | None = None) -> int:
     """The configuration with the least mean regret (SBS)."""
-    return int(np.argmin(np.average(regret, axis=0, weights=weights)))
+    return int(np.argmin(mean_regret(regret, None if weights is None else weights / weights.sum())))
 
 
 def average_ranks(regret: FloatArray) -> FloatArray:
-    """Mean rank of every configuration over datasets, 1 is first, ties share their mean; shape (configurations,)."""
+    """Mean rank of every configuration over datasets, 1 is first, ties share their mean; shape (configurations,).
+
+    Where only some were tried, their ranks are stretched as if all had been; one never tried comes last.
+    """
+    n_configurations = regret.shape[1]
+    known = ~np.isnan(regret)
     smaller = (regret[:, None, :] < regret[:, :, None]).sum(axis=2)
     equal = (regret[:, None, :] == regret[:, :, None]).sum(axis=2)
-    mean_ranks: FloatArray = (smaller + (equal + 1) / 2).mean(axis=0)
-    return mean_ranks
+    stretch = (n_configurations + 1) / (known.sum(axis=1, keepdims=True) + 1)
+    total = np.where(known, (smaller + (equal + 1) / 2) * stretch, 0.0).sum(axis=0)
+    times = known.sum(axis=0)
+    return np.asarray(np.where(times > 0, total / np.maximum(times, 1), n_configurations))
 
 
 def best_of_first(regret: FloatArray, order: list[int], k: int) -> float:

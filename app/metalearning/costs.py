@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.metalearning.metadataset import Evidence
+from app.metalearning.metadataset import TabularEvidence
 from app.metalearning.metafeatures import LEARNED
 from app.metalearning.table import FloatArray
 
@@ -33,7 +33,7 @@ class Costs:
     memory_bytes: PowerLaw
 
 
-def fit_costs(evidence: Evidence) -> Costs:
+def fit_costs(evidence: TabularEvidence) -> Costs:
     """Least squares on logarithms; times come from the learning curves too, so that they follow the rows."""
     n_configurations = len(evidence.configurations)
     fit_seconds = np.stack(

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from app.metalearning.baselines import normalised_regret
+from app.metalearning.evidence import Evidence
 from app.metalearning.metafeatures import LEARNED, as_vector
 from app.metalearning.metrics import METRICS, Metric, headline_metric, loss_scale, metrics_of
 from app.metalearning.portfolio import configurations_of
@@ -89,51 +90,32 @@ def write_evaluations(rows: Iterable[dict[str, Any]], path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What is known of one task type, as arrays over D datasets and C configurations.
+class TabularEvidence(Evidence):
+    """The shipped evidence of one task type: its configurations' losses by every metric, and what they cost.
 
     Only datasets on which every configuration was tried are in it. A configuration that failed or ran out of time has
     regret 2 (the worst there is) and NaN for everything else.
     """
 
     task_type: TaskType
-    datasets: tuple[str, ...]
-    groups: tuple[str, ...]
-    configurations: tuple[str, ...]
-    metafeatures: FloatArray  # (D, M), NaN where missing
     losses: dict[str, FloatArray]  # metric → (D, C), comparable between datasets
-    headline_losses: FloatArray  # (D, C)
-    headline_losses_b: FloatArray  # (D, C), on half B only: for scoring what was chosen elsewhere
-    regret: FloatArray  # (D, C), normalised
-    regret_b: FloatArray  # (D, C)
     predict_seconds: FloatArray  # (D, C), per 1,000 rows
     memory_bytes: FloatArray  # (D, C)
     timings: (
         FloatArray  # (T, 5): configuration index, training rows, columns, classes, CPU seconds of one fit
     )
 
-    def without_group(self, group: str) -> "Evidence":
-        """The evidence as it would be had this group of datasets never been seen."""
-        return self.of([row for row, each in enumerate(self.groups) if each != group])
-
-    def of(self, rows: list[int]) -> "Evidence":
+    def of(self, rows: list[int]) -> Self:
         """Only these datasets; timings stay, they are not used where datasets are held out."""
         return replace(
-            self,
-            datasets=tuple(self.datasets[row] for row in rows),
-            groups=tuple(self.groups[row] for row in rows),
-            metafeatures=self.metafeatures[rows],
+            super().of(rows),
             losses={name: values[rows] for name, values in self.losses.items()},
-            headline_losses=self.headline_losses[rows],
-            headline_losses_b=self.headline_losses_b[rows],
-            regret=self.regret[rows],
-            regret_b=self.regret_b[rows],
             predict_seconds=self.predict_seconds[rows],
             memory_bytes=self.memory_bytes[rows],
         )
 
 
-def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> Evidence:
+def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> TabularEvidence:
     """Read the shipped meta-dataset (`evaluations.parquet`, `metafeatures.parquet`) as arrays."""
     cells: dict[str, dict[str, dict[str, Any]]] = {}
     fingerprints = {each.fingerprint: each.id for each in configurations_of(task_type)}
@@ -155,11 +137,12 @@ def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> Evidence:
     vectors = np.stack([as_vector(described[name], task_type) for name in names])
     headline, headline_b = _headline_losses(table, ""), _headline_losses(table, "_b")
     floors = np.array([_fold_noise(row) for row in table])
-    return Evidence(
+    return TabularEvidence(
         task_type=task_type,
         datasets=tuple(names),
         groups=tuple(near_duplicate_groups(vectors, [row[0]["group"] for row in table])),
         configurations=tuple(each.id for each in configurations),
+        metafeature_names=LEARNED,
         metafeatures=vectors,
         losses={metric.name: _losses(table, metric, "") for metric in metrics_of(task_type)},
         headline_losses=headline,

@@ -5,41 +5,39 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from app.errors import InvalidRequestError
 from app.metalearning.baselines import single_best
 from app.metalearning.costs import Costs, fit_costs
-from app.metalearning.metadataset import DATA_DIR, Evidence, load_evidence
+from app.metalearning.experience import (
+    FEWEST_METAFEATURES,
+    Experience,
+    choose_strategy,
+    expected_losses,
+    nearest_datasets,
+    probability_of_beating,
+    unlike_any_known,
+)
+from app.metalearning.metadataset import DATA_DIR, TabularEvidence, load_evidence
 from app.metalearning.metafeatures import LEARNED, as_vector
-from app.metalearning.metalearners import MetaLearner, ProximityForest, simple_metalearners
+from app.metalearning.metalearners import ProximityForest, simple_metalearners
 from app.metalearning.metalearners.forest import ForestArrays
 from app.metalearning.metrics import Metric, requested_metric
 from app.metalearning.portfolio import Configuration, Size, find_configuration
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray, TaskType
 
-FEWEST_METAFEATURES = 6
-# A model three times as bad as knowing nothing is useless; how useless must not move a mean.
-LARGEST_LOSS = 3.0
-_N_REASONS = 3
 _LEAST_SCORES = {"r2": -np.inf, "spearman": -1.0}  # other metrics whose larger values are better begin at 0
 _MOST_BEYOND = 4.0  # a size this many times larger than any known one is outside experience
 
 
 @dataclass(frozen=True)
-class Knowledge:
-    """All that is needed to answer for one task type; `report` holds the proof and the calibration."""
+class Knowledge(Experience):
+    """All that is needed to answer for one task type."""
 
-    evidence: Evidence
-    learners: dict[str, MetaLearner]
-    level: ForestArrays
-    scale: QuantileScale
+    evidence: TabularEvidence
     costs: Costs
-    report: dict[str, Any]
-    version: str
 
 
 @dataclass(frozen=True)
@@ -139,8 +137,10 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     vector = as_vector(question.metafeatures, question.task_type)
     n_classes = int(question.metafeatures.get("nr_class") or 2)
     metric = requested_metric(question.metric, question.task_type, n_classes)
-    strategy, outside, explanation = _choose_strategy(knowledge, question, vector)
-    learner = knowledge.learners[strategy]
+    choice = choose_strategy(
+        knowledge, question.strategy, _outside_because(knowledge, vector), "configuration"
+    )
+    learner = knowledge.learners[choice.strategy]
     size = _size(vector)
     feasible, excluded = _feasible(knowledge.evidence, vector)
     order = learner.rank(vector, feasible)[: question.k]
@@ -156,7 +156,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
             configuration=find_configuration(knowledge.evidence.configurations[index]),
             expected=expected[index],
             expected_regret=float(regret[index]),
-            probability_beats_single_best=_probability_of_beating(knowledge, regret, index, sbs),
+            probability_beats_single_best=probability_of_beating(knowledge, regret, index, sbs),
             fit_cpu_seconds=float(fit_seconds[index]),
             predict_cpu_seconds_per_1000_rows=float(predict_seconds[index]),
             memory_bytes=int(memory[index]),
@@ -166,41 +166,13 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     return Recommendation(
         candidates,
         metric,
-        strategy,
-        outside,
-        explanation,
+        choice.strategy,
+        choice.outside_experience,
+        choice.explanation,
         _neighbours(knowledge, vector, metric),
         excluded,
         knowledge.version,
     )
-
-
-def check_strategy(knowledge: Knowledge, strategy: str | None) -> None:
-    """Refuse a way of ranking that there is not.
-
-    Raises: InvalidRequestError.
-    """
-    if strategy is not None and strategy not in knowledge.learners:
-        raise InvalidRequestError(
-            f"There is no strategy {strategy!r}.", f"Ask for one of: {', '.join(knowledge.learners)}."
-        )
-
-
-def _choose_strategy(knowledge: Knowledge, question: Question, vector: FloatArray) -> tuple[str, bool, str]:
-    """The way of ranking, whether the dataset is outside experience, and why in words."""
-    check_strategy(knowledge, question.strategy)
-    reason = _outside_because(knowledge, vector)
-    if question.strategy is not None:
-        return question.strategy, reason is not None, f"The strategy {question.strategy} was asked for."
-    if reason is not None:
-        return "portfolio", True, f"{reason} The robust portfolio answers instead of the meta-learner."
-    default = knowledge.report["default"]
-    regrets = knowledge.report["regret"]
-    proof = (
-        f"{default} has the least regret on datasets that it had not seen "
-        f"({regrets[default]['1']:.2f} against {regrets['single_best']['1']:.2f} of the single best configuration)."
-    )
-    return default, False, proof
 
 
 def _outside_because(knowledge: Knowledge, vector: FloatArray) -> str | None:
@@ -213,10 +185,7 @@ def _outside_because(knowledge: Knowledge, vector: FloatArray) -> str | None:
             known[:, index], initial=1
         ):
             return f"{name} = {vector[index]:g} is far beyond every known dataset."
-    distance = knowledge.scale.distances(vector).min()
-    if distance > knowledge.report["distance_limit"]:
-        return f"No known dataset is like this one (distance {distance:.2f})."
-    return None
+    return unlike_any_known(knowledge, vector)
 
 
 def _size(vector: FloatArray) -> tuple[float, float, float]:
@@ -229,7 +198,7 @@ def _size(vector: FloatArray) -> tuple[float, float, float]:
     )
 
 
-def _feasible(evidence: Evidence, vector: FloatArray) -> tuple[list[int], dict[str, str]]:
+def _feasible(evidence: TabularEvidence, vector: FloatArray) -> tuple[list[int], dict[str, str]]:
     """Indices of the configurations that can run on such a dataset, and why the others cannot."""
     size = _known_size(vector)
     # No evidence of a configuration that needs a GPU has been shipped yet, so none of these can be asked about here.
@@ -256,9 +225,8 @@ def _expected_performances(
     knowledge: Knowledge, question: Question, metric: Metric, vector: FloatArray, n_classes: int
 ) -> list[ExpectedPerformance]:
     """Weighted means of the metric on past datasets; the interval is calibrated on datasets that were held out."""
-    losses = knowledge.evidence.losses[metric.name]
-    mean, spread = weighted_losses(losses, knowledge.level.weights(vector))
-    reach = knowledge.report["interval_factor"] * spread
+    ends = expected_losses(knowledge, knowledge.evidence.losses[metric.name], vector)
+    ends[1] = np.maximum(ends[1], 0.0)
     scale, unit = 1.0, metric.name
     if metric.name == "log_loss":
         entropy_bits = question.metafeatures.get("class_ent")
@@ -266,7 +234,6 @@ def _expected_performances(
     elif metric.name in {"rmse", "mae"}:
         scale = question.target_sd or 1.0
         unit = metric.name if question.target_sd else f"{metric.name} / standard deviation of the target"
-    ends = np.stack([mean, np.maximum(mean - reach, 0.0), mean + reach])
     scores = metric.score(ends, scale)
     if metric.larger_is_better:
         scores = np.maximum(scores, _LEAST_SCORES.get(metric.name, 0.0))
@@ -277,46 +244,23 @@ def _expected_performances(
             float(scores[1:, index].max()),
             unit,
         )
-        for index in range(losses.shape[1])
+        for index in range(ends.shape[1])
     ]
-
-
-def weighted_losses(losses: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and spread of every configuration's loss over weighted datasets; what was not measured does not count."""
-    known = ~np.isnan(losses)
-    share = weights[:, None] * known
-    share = share / np.maximum(share.sum(axis=0), 1e-12)
-    filled = np.minimum(np.nan_to_num(losses), LARGEST_LOSS)
-    mean = (share * filled).sum(axis=0)
-    spread = np.sqrt((share * (filled - mean) ** 2).sum(axis=0))
-    return mean, np.maximum(spread, 0.01)
-
-
-def _probability_of_beating(knowledge: Knowledge, regret: FloatArray, index: int, sbs: int) -> float | None:
-    """Normal probability that the candidate's regret is below the single best's, with the spread seen on held-out data."""
-    if index == sbs:
-        return None
-    spread = knowledge.report["advantage_sd"][index]
-    return 0.5 * math.erfc((regret[index] - regret[sbs]) / (spread * math.sqrt(2)))
 
 
 def _neighbours(knowledge: Knowledge, vector: FloatArray, metric: Metric) -> tuple[Neighbour, ...]:
     """The past datasets that weigh most, with the configuration that won there by the metric."""
     evidence = knowledge.evidence
-    forest = knowledge.learners["forest"]
-    assert isinstance(forest, ProximityForest)
-    weights = forest.arrays.weights(vector)
-    reasons = []
-    for row in np.argsort(-weights, kind="stable")[:_N_REASONS]:
-        losses = evidence.losses[metric.name][row]
-        best = int(np.nanargmin(losses))
-        shown = metric.score(losses[best])
-        reasons.append(
-            Neighbour(
-                evidence.datasets[row], float(weights[row]), evidence.configurations[best], float(shown)
-            )
+    losses = evidence.losses[metric.name]
+    return tuple(
+        Neighbour(
+            evidence.datasets[each.row],
+            each.weight,
+            evidence.configurations[each.winner],
+            float(metric.score(losses[each.row, each.winner])),
         )
-    return tuple(reasons)
+        for each in nearest_datasets(knowledge, losses, vector)
+    )
 
 
 def _hash_of(folder: Path) -> str:

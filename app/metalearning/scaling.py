@@ -41,7 +41,9 @@ class QuantileScale:
         return distances
 
 
-def near_duplicate_groups(metafeatures: FloatArray, names: list[str]) -> list[str]:
+def near_duplicate_groups(
+    metafeatures: FloatArray, names: list[str], limit: float = NEAR_DUPLICATE
+) -> list[str]:
     """The group of every dataset: those of one name, and whatever chains of near-duplicates tie together.
 
     Single linkage; a group is called after its first dataset's name.
@@ -49,11 +51,14 @@ def near_duplicate_groups(metafeatures: FloatArray, names: list[str]) -> list[st
     Args:
         metafeatures: shape (datasets, metafeatures), NaN where missing.
         names: groups that are known already, one per dataset.
+        limit: two datasets nearer than this are near-duplicates.
     """
     scale = QuantileScale(metafeatures)
     groups = list(names)
     for row, vector in enumerate(metafeatures):
-        for other in np.flatnonzero(scale.distances(vector)[:row] < NEAR_DUPLICATE):
+        for other in np.flatnonzero(scale.distances(vector)[:row] < limit):
+            if groups[row] == groups[other]:
+                continue
             first, second = sorted((groups[row], groups[other]), key=groups.index)
             groups = [first if group == second else group for group in groups]
     return groups

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from app.metalearning.experience import FEWEST_METAFEATURES
 from app.metalearning.metafeatures import LEARNED, extract
-from app.metalearning.recommendation import FEWEST_METAFEATURES
 from app.metalearning.table import TaskType
 from tests.tables import CLASSIFICATION, mixed_table
 

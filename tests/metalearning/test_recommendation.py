@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidRequestError, UnknownMetafeatureError, UnknownMetricError
+from app.metalearning.experience import weighted_losses
 from app.metalearning.metafeatures import LEARNED
 from app.metalearning.metrics import metrics_of
 from app.metalearning.recommendation import (
     Question,
     recommend,
-    weighted_losses,
 )
 from app.metalearning.table import TaskType
 from tests.tables import CLASSIFICATION, REGRESSION, known_metafeatures

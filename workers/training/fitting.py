@@ -10,11 +10,12 @@ from rich.progress import track
 from sklearn.ensemble import ExtraTreesRegressor
 
 from app.metalearning import metadataset
-from app.metalearning.metadataset import Evidence, load_evidence
+from app.metalearning.evidence import Evidence
+from app.metalearning.experience import LARGEST_LOSS
+from app.metalearning.metadataset import load_evidence
 from app.metalearning.metafeatures import extract
 from app.metalearning.metalearners.forest import ForestArrays
 from app.metalearning.portfolio import CONFIGURATIONS
-from app.metalearning.recommendation import LARGEST_LOSS
 from app.metalearning.table import FloatArray, TaskType
 from workers.training import proof
 from workers.training.building import load_source, read_inventory
@@ -54,7 +55,7 @@ def fit_metalearners(folder: Path) -> dict[str, dict[str, object]]:
         evidence = load_evidence(task_type, folder)
         fit_forest(evidence.metafeatures, evidence.regret).save(folder / f"forest-{task_type}-regret.npz")
         fit_level_forest(evidence).save(folder / f"forest-{task_type}-level.npz")
-        report[str(task_type)] = proof.prove(evidence, fit_forest, fit_level_forest)
+        report[str(task_type)] = proof.prove(evidence, fit_forest, fit_level_forest, task_type)
     (folder / "meta-learners.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     return report
 

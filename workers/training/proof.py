@@ -1,15 +1,16 @@
-"""Leave one group of datasets out, rank it by what the others teach, and measure the regret on rows nobody chose by."""
+"""Hold datasets out, rank them by what the others teach, and measure the regret on rows nobody chose by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from rich.progress import track
 
-from app.metalearning.baselines import best_of_first, single_best
-from app.metalearning.metadataset import Evidence
+from app.metalearning.baselines import WORST_REGRET, best_of_first, single_best
+from app.metalearning.evidence import Evidence
+from app.metalearning.experience import LARGEST_LOSS, weighted_losses
 from app.metalearning.metalearners import MetaLearner, ProximityForest, simple_metalearners
 from app.metalearning.metalearners.forest import ForestArrays
-from app.metalearning.recommendation import LARGEST_LOSS, weighted_losses
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
 
@@ -21,45 +22,77 @@ FitForest = Callable[[FloatArray, FloatArray], ForestArrays]
 FitLevel = Callable[[Evidence], ForestArrays]
 
 
-def prove(evidence: Evidence, fit_forest: FitForest, fit_level: FitLevel) -> dict[str, object]:
-    """Held-out regret of every way of ranking, and the calibration that held-out datasets give.
+@dataclass(frozen=True)
+class HeldOut:
+    """What was seen on datasets while they were held out, one entry per dataset in the order of `rows`."""
 
-    Returns: `regret` (strategy → k → mean normalised regret of the best of the first k, the virtual best has 0),
-    `default` (the strategy with the least mean over k = 1, 3, 5), `interval_factor`, `advantage_sd`, `distance_limit`.
+    rows: list[int] = field(default_factory=list)
+    first_choices: dict[str, list[int]] = field(default_factory=dict)  # strategy → configuration
+    regrets: dict[str, list[list[float]]] = field(default_factory=dict)  # strategy → best of the first k
+    interval_ratios: list[FloatArray] = field(default_factory=list)
+    advantages: list[FloatArray] = field(default_factory=list)
+    distances: list[float] = field(default_factory=list)
+
+
+def prove(
+    evidence: Evidence, fit_forest: FitForest, fit_level: FitLevel, about: str = "datasets"
+) -> dict[str, object]:
+    """Held-out regret of every way of ranking, and the calibration that held-out datasets give: leave one group out."""
+    return summarise(evidence, hold_out(evidence, evidence.groups, fit_forest, fit_level, about))
+
+
+def hold_out(
+    evidence: Evidence, folds: Sequence[str], fit_forest: FitForest, fit_level: FitLevel, about: str
+) -> HeldOut:
+    """Rank the datasets of each fold by what all others teach; where nobody tried a configuration, it cannot be chosen.
+
+    Args:
+        evidence: what is known.
+        folds: the fold of every dataset.
+        fit_forest: grows the forest that ranks.
+        fit_level: grows the forest that expects losses.
+        about: what the progress bar says.
     """
-    n_configurations = len(evidence.configurations)
-    everything = list(range(n_configurations))
-    regrets: dict[str, list[list[float]]] = {}
-    interval_ratios, advantages, distances = [], [], []
-    groups = sorted(set(evidence.groups))
-    for group in track(groups, f"held out: {evidence.task_type}"):
-        known = evidence.without_group(group)
+    seen = HeldOut()
+    for fold in track(sorted(set(folds)), f"held out: {about}"):
+        known = evidence.of([row for row, each in enumerate(folds) if each != fold])
         learners: dict[str, MetaLearner] = simple_metalearners(known)
         forest = ProximityForest(fit_forest(known.metafeatures, known.regret), known.regret)
         learners["forest"] = forest
         level = fit_level(known)
         scale = QuantileScale(known.metafeatures)
         sbs = single_best(known.regret)
-        for row in (index for index, each in enumerate(evidence.groups) if each == group):
+        for row in (index for index, each in enumerate(folds) if each == fold):
             vector = evidence.metafeatures[row]
+            truth = evidence.regret_b[row]
+            tried = [index for index, regret in enumerate(truth) if not np.isnan(regret)]
+            seen.rows.append(row)
             for name, learner in learners.items():
-                order = learner.rank(vector, everything)
-                scores = [best_of_first(evidence.regret_b[row], order, k) for k in KS]
-                regrets.setdefault(name, []).append(scores)
+                order = learner.rank(vector, tried)
+                seen.first_choices.setdefault(name, []).append(order[0])
+                seen.regrets.setdefault(name, []).append([best_of_first(truth, order, k) for k in KS])
             mean, spread = weighted_losses(known.headline_losses, level.weights(vector))
             truth_losses = np.minimum(evidence.headline_losses[row], LARGEST_LOSS)
-            interval_ratios.append(np.abs(truth_losses - mean) / spread)
+            seen.interval_ratios.append(np.abs(truth_losses - mean) / spread)
             expected = forest.expected_regret(vector)
-            truth = evidence.regret_b[row]
-            advantages.append((truth - truth[sbs]) - (expected - expected[sbs]))
-            distances.append(scale.distances(vector).min())
-    means = {name: np.mean(values, axis=0) for name, values in regrets.items()}
+            seen.advantages.append((truth - truth[sbs]) - (expected - expected[sbs]))
+            seen.distances.append(scale.distances(vector).min())
+    return seen
+
+
+def summarise(evidence: Evidence, seen: HeldOut) -> dict[str, object]:
+    """The report that answers quote.
+
+    Returns: `regret` (strategy → k → mean normalised regret of the best of the first k, the virtual best has 0),
+    `default` (the strategy with the least mean over k = 1, 3, 5), `interval_factor`, `advantage_sd`, `distance_limit`.
+    """
+    means = {name: np.mean(values, axis=0) for name, values in seen.regrets.items()}
     selecting = [KS.index(k) for k in _SELECTING_KS]
-    ratios = np.concatenate(interval_ratios)
+    ratios = np.concatenate(seen.interval_ratios)
     ratios = np.sort(ratios[~np.isnan(ratios)])
     return {
         "datasets": len(evidence.datasets),
-        "groups": len(groups),
+        "groups": len(set(evidence.groups)),
         "configurations": list(evidence.configurations),
         "regret": {
             name: {str(k): round(float(value), 4) for k, value in zip(KS, values, strict=True)}
@@ -67,6 +100,13 @@ def prove(evidence: Evidence, fit_forest: FitForest, fit_level: FitLevel) -> dic
         },
         "default": min(means, key=lambda name: float(np.mean(means[name][selecting]))),
         "interval_factor": float(np.quantile(ratios, COVERAGE)),
-        "advantage_sd": [max(0.05, float(value)) for value in np.std(advantages, axis=0)],
-        "distance_limit": float(np.quantile(distances, 0.99)),
+        "advantage_sd": _spreads(np.array(seen.advantages)),
+        "distance_limit": float(np.quantile(seen.distances, 0.99)),
     }
+
+
+def _spreads(advantages: FloatArray) -> list[float]:
+    """Standard deviation of every configuration's advantage; the widest there is where none could be seen."""
+    seen = ~np.isnan(advantages).all(axis=0)
+    spreads = np.where(seen, np.nanstd(np.where(seen, advantages, 0.0), axis=0), WORST_REGRET)
+    return [max(0.05, float(value)) for value in spreads]

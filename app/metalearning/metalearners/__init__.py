@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from app.metalearning.metadataset import Evidence
+from app.metalearning.evidence import Evidence
 from app.metalearning.metalearners.constant import AverageRank, SingleBest
 from app.metalearning.metalearners.forest import ProximityForest
 from app.metalearning.metalearners.nearest import NearestDatasets

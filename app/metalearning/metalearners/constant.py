@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
-from app.metalearning.baselines import average_ranks
+from app.metalearning.baselines import average_ranks, mean_regret
 from app.metalearning.table import FloatArray
 
 
@@ -18,8 +16,7 @@ class SingleBest:
 
     @cached_property
     def _mean(self) -> FloatArray:
-        mean: FloatArray = self.regret.mean(axis=0)
-        return mean
+        return mean_regret(self.regret)
 
     def expected_regret(self, vector: FloatArray) -> FloatArray:  # noqa: ARG002  a constant needs no metafeatures
         """Mean regret over all datasets."""
@@ -43,7 +40,7 @@ class AverageRank:
 
     def expected_regret(self, vector: FloatArray) -> FloatArray:  # noqa: ARG002
         """Mean regret over all datasets."""
-        return np.asarray(self.regret.mean(axis=0))
+        return mean_regret(self.regret)
 
     def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:  # noqa: ARG002
         """By mean rank."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from app.metalearning.baselines import mean_regret
 from app.metalearning.metalearners.portfolio import greedy_order
 from app.metalearning.table import FloatArray
 
@@ -75,7 +76,7 @@ class ProximityForest:
 
     def expected_regret(self, vector: FloatArray) -> FloatArray:
         """Weighted mean regret of every configuration."""
-        return np.asarray(self.weights(vector) @ self.regret)
+        return mean_regret(self.regret, self.weights(vector))
 
     def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:
         """In proximity-weighted greedy order."""

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from app.metalearning.baselines import mean_regret
 from app.metalearning.metalearners.portfolio import greedy_order
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
@@ -33,7 +34,7 @@ class NearestDatasets:
 
     def expected_regret(self, vector: FloatArray) -> FloatArray:
         """Mean regret over the nearest datasets."""
-        return np.asarray(self.weights(vector) @ self.regret)
+        return mean_regret(self.regret, self.weights(vector))
 
     def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:
         """In greedy order over the nearest datasets."""

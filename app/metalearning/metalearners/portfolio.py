@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.metalearning.baselines import WORST_REGRET, mean_regret
 from app.metalearning.table import FloatArray
 
 
@@ -13,22 +14,22 @@ def greedy_order(
     """All feasible configurations in greedy order (Xu et al. 2010; Feurer et al. 2022), ties by weighted mean regret.
 
     Args:
-        regret: shape (datasets, configurations).
+        regret: shape (datasets, configurations), NaN where nobody tried: no help there.
         weights: how much each dataset counts, shape (datasets,).
         feasible: configurations to order.
         first: the configuration to begin with; the least weighted mean regret unless given.
     """
-    mean = weights @ regret
+    mean = mean_regret(regret, weights)
     left = sorted(feasible, key=lambda index: mean[index])
     chosen = [first if first is not None else left[0]]
     left.remove(chosen[0])
-    best = regret[:, chosen[0]]
+    best = np.fmin(WORST_REGRET, regret[:, chosen[0]])
     while left:
-        after = weights @ np.minimum(best[:, None], regret[:, left])
+        after = weights @ np.fmin(best[:, None], regret[:, left])
         following = left[int(np.argmin(after))]
         chosen.append(following)
         left.remove(following)
-        best = np.minimum(best, regret[:, following])
+        best = np.fmin(best, regret[:, following])
     return chosen
 
 
@@ -41,7 +42,7 @@ class GreedyPortfolio:
 
     def expected_regret(self, vector: FloatArray) -> FloatArray:  # noqa: ARG002  a constant needs no metafeatures
         """Mean regret over all datasets."""
-        return np.asarray(self.regret.mean(axis=0))
+        return mean_regret(self.regret)
 
     def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:  # noqa: ARG002
         """In greedy order."""

@@ -1,0 +1,41 @@
+"""Evidence: how a set of configurations did on past datasets, whatever is chosen among."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from app.metalearning.table import FloatArray
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known, as arrays over D datasets, C configurations and M metafeatures; NaN is what nobody measured.
+
+    A configuration that was tried and failed has the worst regret (`baselines.WORST_REGRET`) and no loss.
+    """
+
+    datasets: tuple[str, ...]
+    groups: tuple[str, ...]  # datasets of one group are held out together
+    configurations: tuple[str, ...]
+    metafeature_names: tuple[str, ...]
+    metafeatures: FloatArray  # (D, M)
+    headline_losses: FloatArray  # (D, C), comparable between datasets
+    headline_losses_b: FloatArray  # (D, C), on half B only: for scoring what was chosen elsewhere
+    regret: FloatArray  # (D, C), normalised
+    regret_b: FloatArray  # (D, C)
+
+    def without_group(self, group: str) -> Self:
+        """The evidence as it would be had this group of datasets never been seen."""
+        return self.of([row for row, each in enumerate(self.groups) if each != group])
+
+    def of(self, rows: list[int]) -> Self:
+        """Only these datasets."""
+        return replace(
+            self,
+            datasets=tuple(self.datasets[row] for row in rows),
+            groups=tuple(self.groups[row] for row in rows),
+            metafeatures=self.metafeatures[rows],
+            headline_losses=self.headline_losses[rows],
+            headline_losses_b=self.headline_losses_b[rows],
+            regret=self.regret[rows],
+            regret_b=self.regret_b[rows],
+        )
