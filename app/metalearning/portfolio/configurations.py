@@ -116,7 +116,7 @@ _VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("catboost", "regular", {"iterations": 400, "depth": 5, "learning_rate": 0.05, "l2_leaf_reg": 10.0, "rsm": 0.5}),
     ("explainable_boosting", "additive", {"outer_bags": 2, "interactions": 0, "max_rounds": 1000}),
     ("explainable_boosting", "pairs", {
-        "outer_bags": 4, "interactions": 8, "max_rounds": 2000, "learning_rate": 0.03, "max_bins": 256,
+        "outer_bags": 2, "interactions": 5, "max_rounds": 500, "learning_rate": 0.06, "max_bins": 256,
     }),
     ("gaussian_process", "rbf", {
         TaskType.CLASSIFICATION: {"kernel": "rbf"}, TaskType.REGRESSION: {"kernel": "rbf", "alpha": 0.1},
