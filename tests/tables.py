@@ -111,6 +111,8 @@ def measure(table: Table, configuration: str, folder: Path) -> dict[str, Any]:
         "table": str(folder / "table.parquet"),
         "configuration": configuration,
         "folder": str(folder),
+        "probe_file": str(folder / "probe.json"),
+        "gpu": False,
     }
     result = evaluation.measure(payload, silent)
     return {

@@ -28,6 +28,7 @@ from app.store import jobs, tasks, workers
 from app.store.database import Database
 from app.store.tasks import Claim, Renewal
 from workers import retention
+from workers.experiments import pipelines
 from workers.tasks import experiment, stacking, verification
 
 log = structlog.get_logger(__name__)
@@ -40,9 +41,7 @@ class Supervisor:
     """One per worker process; `work` is called from as many threads as there are slots."""
 
     def __init__(self, settings: Settings) -> None:
-        isolation.preload(
-            "workers.tasks.computing", "sklearn.ensemble", "sklearn.svm", "catboost", "lightgbm", "xgboost"
-        )
+        isolation.preload("workers.tasks.computing", *pipelines.libraries())
         self.settings = settings
         self.database = Database(settings)
         self.doorbell = Doorbell(settings)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
@@ -133,6 +135,8 @@ def test_limits_are_told_of_every_fit(tmp_path):
         "table": str(tmp_path / "table.parquet"),
         "configuration": "reg-ridge-default",
         "folder": str(tmp_path),
+        "probe_file": str(tmp_path / "probe.json"),
+        "gpu": False,
     }
     evaluation.measure(payload, messages.append)
     assert [message["kind"] for message in messages] == ["fit"] * 6  # five folds and one anchor
@@ -175,15 +179,21 @@ class Stubborn:
         return np.full(len(data), np.nan)
 
 
+def make_stubborn(monkeypatch, error):
+    """Leave the preparations as they are, and put the stubborn estimator in place of what follows them."""
+    steps = pipelines.steps
+    monkeypatch.setattr(pipelines, "steps", lambda pipeline: replace(steps(pipeline), rest=Stubborn(error)))
+
+
 @pytest.mark.parametrize("error", [None, ValueError("no"), RuntimeError("a library's own")], ids=repr)
 def test_what_cannot_be_learned_is_a_refusal_not_a_crash(tmp_path, monkeypatch, error):
-    monkeypatch.setattr(pipelines, "build", lambda _: Stubborn(error))
+    make_stubborn(monkeypatch, error)
     with pytest.raises(evaluation.NotMeasurableError, match="reg-ridge-default"):
         measure(mixed_table(REGRESSION, 40), "reg-ridge-default", tmp_path)
 
 
 def test_lack_of_memory_is_no_refusal(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines, "build", lambda _: Stubborn(MemoryError()))
+    make_stubborn(monkeypatch, MemoryError())
     with pytest.raises(MemoryError):
         measure(mixed_table(REGRESSION, 40), "reg-ridge-default", tmp_path)
 
@@ -195,3 +205,16 @@ def test_pipelines_see_numbers_and_strings_and_gaps(tmp_path):
     assert [str(kind) for kind in data.dtypes] == ["float64", "float64", "str", "float64", "float64"]
     assert data.isna().to_numpy().any(axis=0).all()
     assert np.isnan(table.numeric).sum() + (table.categorical < 0).sum() == data.isna().to_numpy().sum()
+
+
+def test_algorithm_is_not_tried_on_what_its_rules_leave_out(tmp_path):
+    table = exactly({"x": np.random.default_rng(0).normal(size=40)}, ["p"] * 39 + ["q"])
+    with pytest.raises(evaluation.NotApplicableError, match="clf-qda-regular needs"):
+        measure(table, "clf-qda-regular", tmp_path)
+
+
+def test_cell_carries_probes_from_before_and_after_it(tmp_path, monkeypatch):
+    seconds = iter([0.2, 0.4])
+    monkeypatch.setattr(evaluation, "recent_probe", lambda _: next(seconds))
+    result = measure(table_for("reg-ridge-default", 60), "reg-ridge-default", tmp_path)["result"]
+    assert result["probe_seconds"] == pytest.approx(0.3)

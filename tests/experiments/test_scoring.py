@@ -54,6 +54,27 @@ def test_regression_scores_are_scikit_learns(seed):
     )
 
 
+@quick
+@given(st.integers(0, 1_000), st.integers(2, 5), st.integers(2, 60))
+def test_arithmetic_that_is_repeated_here_gives_the_same_bits(seed, n_classes, n_rows):
+    random = np.random.default_rng(seed)
+    target = np.concatenate([[0, 1], random.integers(0, n_classes, n_rows)])
+    raw = random.random((len(target), n_classes)).round(random.integers(1, 9)) + 0.01
+    probabilities = raw / raw.sum(axis=1, keepdims=True)
+    scores = score(CLASSIFICATION, target.astype(float), probabilities)
+    present = np.unique(target)
+    chosen = probabilities.argmax(axis=1)
+    assert scores["macro_f1"] == metrics.f1_score(
+        target, chosen, labels=present, average="macro", zero_division=0
+    )
+    ones = present[1:] if n_classes == 2 else present
+    areas = [metrics.roc_auc_score(target == label, probabilities[:, label]) for label in ones]
+    assert scores["roc_auc"] == np.mean(areas)
+    numbers, guesses = random.normal(size=(2, n_rows)).round(random.integers(0, 9))
+    if np.ptp(numbers) > 0 and np.ptp(guesses) > 0:
+        assert score(REGRESSION, numbers, guesses)["spearman"] == spearmanr(numbers, guesses).statistic
+
+
 def test_two_rows_by_hand():
     scores = score(CLASSIFICATION, np.array([0.0, 1.0]), np.array([[0.8, 0.2], [0.6, 0.4]]))
     assert scores["brier"] == pytest.approx((2 * 0.2**2 + 2 * 0.6**2) / 2)

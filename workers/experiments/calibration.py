@@ -1,8 +1,35 @@
 """How fast this machine is: a fixed piece of work, so that times from different machines can be compared."""
 
+import json
+import os
 import time
+from pathlib import Path
 
 import numpy as np
+
+# The probe's seconds on the machine that others are compared with.
+REFERENCE_PROBE_SECONDS = 0.1
+PROBE_FILE = "probe.json"
+_LASTS_SECONDS = 120.0
+
+
+def machine_factor(probe_seconds: float) -> float:
+    """How many times slower than the reference a machine is: its seconds divided by this are the reference's."""
+    return probe_seconds / REFERENCE_PROBE_SECONDS
+
+
+def recent_probe(file: Path) -> float:
+    """The machine's probe, of at most two minutes ago; `file` keeps it for all processes that measure here.
+
+    Taken before and after a cell, it tells how fast the machine was meanwhile, and costs next to nothing.
+    """
+    kept = json.loads(file.read_text()) if file.exists() else None
+    if kept is None or not 0 <= time.time() - kept["at"] < _LASTS_SECONDS:
+        kept = {"at": time.time(), "seconds": probe_seconds()}
+        writing = file.with_suffix(f".{os.getpid()}")
+        writing.write_text(json.dumps(kept))
+        writing.replace(file)
+    return float(kept["seconds"])
 
 
 def probe_seconds(repeats: int = 3) -> float:
@@ -10,11 +37,11 @@ def probe_seconds(repeats: int = 3) -> float:
     seconds = []
     for _ in range(repeats):
         generator = np.random.default_rng(0)
-        began = time.process_time()
+        began = time.thread_time()
         matrix = generator.normal(size=(300, 300))
         for _ in range(10):
             matrix = np.tanh(matrix @ matrix.T / 300)
         np.sort(generator.normal(size=1_000_000))
         sum(index * index % 7 for index in range(300_000))
-        seconds.append(time.process_time() - began)
+        seconds.append(time.thread_time() - began)
     return float(np.median(seconds))

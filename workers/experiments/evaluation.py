@@ -1,28 +1,29 @@
-"""Measure one configuration on one dataset under experiment protocol 1.
+"""Measure configurations on one dataset under experiment protocol 1.
 
-Verification for users and the shipped meta-dataset both go through `measure`, so their scores are comparable.
+Verification for users and the shipped meta-dataset both go through `_measure`, so their scores are comparable.
 """
 
+import gc
 import importlib.metadata
-import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 
 from app.errors import ServiceError
 from app.isolation import Limits, Report
 from app.metalearning import protocol
-from app.metalearning.portfolio import Configuration, find_configuration
+from app.metalearning.portfolio import Configuration, Size, find_configuration
 from app.metalearning.protocol import splits
 from app.metalearning.protocol.splits import UNTESTED, Plan
-from app.metalearning.table import FloatArray, IntArray, TaskType, read_table
-from workers.experiments import pipelines, scoring
+from app.metalearning.table import FloatArray, IntArray, Table, TaskType, read_table
+from workers.experiments import memory, pipelines, scoring
+from workers.experiments.calibration import recent_probe
+from workers.experiments.pipelines import Steps
+from workers.experiments.preparing import Preparations, timed
 
 PREDICTIONS_FILE = "predictions.npz"
 
@@ -31,6 +32,28 @@ class NotMeasurableError(ServiceError):
     """The algorithm itself refused the data, or predicted something that is no number."""
 
     status, code, title = 422, "configuration_failed", "Configuration failed"
+
+
+class NotApplicableError(ServiceError):
+    """The algorithm's own rules leave this dataset out; nothing was tried."""
+
+    status, code, title = 422, "not_applicable", "Configuration not applicable"
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """A table as the protocol sees it; `resident_bytes` is what the process grew by on reading it."""
+
+    table: Table
+    plan: Plan
+    size: Size
+    target: FloatArray
+    preparations: Preparations
+    resident_bytes: int
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.table.classes)
 
 
 @dataclass(frozen=True)
@@ -60,57 +83,65 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     splits go forward in time some rows are never tested: their fold is -1, their prediction NaN, and no score knows them.
 
     Args:
-        payload: `table` (path of a typed table), `configuration` (id), `folder` (for the predictions).
+        payload: `table` (path of a typed table), `configuration` (id), `folder` (for the predictions), `probe_file` (see
+            `calibration`), `gpu` (whether there is one).
         report: told before every fit, so that the watching process can hold its limits.
+
+    Raises: NotApplicableError, NotMeasurableError.
     """
     warnings.simplefilter("ignore")  # convergence and the like: the scores tell
-    process = psutil.Process()
-    resident_before = process.memory_info().rss
-    table = read_table(Path(payload["table"]))
+    problem = _read(Path(payload["table"]))
     configuration = find_configuration(payload["configuration"])
-    plan = splits.plan(table)
-    data = pipelines.features(table.take(plan.rows))
-    target = table.target_values[plan.rows]
-    n_classes = len(table.classes)
-    n_splits = len(plan.splits)
-    predictions = np.full((len(target), n_classes) if n_classes else len(target), np.nan)
-    fold_scores, fits = [], []
-    for fold, split in enumerate(plan.splits):
-        report({"kind": "fit", "phase": "cross-validation", "done": fold, "total": n_splits})
-        fit = _fit(configuration, data, target, split.training, split.test, n_classes)
-        predictions[split.test] = fit.predictions
-        fold_scores.append(scoring.score(table.task_type, target[split.test], fit.predictions))
-        fits.append(fit)
-    curve = _learning_curve(configuration, data, target, plan, n_classes, report)
-    tested = plan.folds != UNTESTED
-    scores = _score_where(table.task_type, tested, target, predictions)
-    if not np.isfinite(list(scores.values())).all():
-        raise NotMeasurableError(
-            f"{configuration.id} predicted absurd values.", "Choose another configuration."
-        )
+    reason = why_not(configuration, problem.size, gpu=payload["gpu"])
+    if reason is not None:
+        raise NotApplicableError(f"{configuration.id} {reason}.", "Choose another configuration.")
+    result, predictions = _measure(problem, configuration, Path(payload["probe_file"]), report)
     np.savez_compressed(
         Path(payload["folder"]) / PREDICTIONS_FILE,
-        rows=plan.rows,
-        folds=plan.folds,
+        rows=problem.plan.rows,
+        folds=problem.plan.folds,
         predictions=predictions.astype("f4"),
     )
-    return {
-        "protocol": protocol.PROTOCOL,
-        "configuration": configuration.id,
-        "fingerprint": configuration.fingerprint,
-        "splits": splits.describe(table),
-        "n_rows": len(target),
-        "scores": scores,
-        "scores_a": _score_where(table.task_type, plan.halves == 0, target, predictions),
-        "scores_b": _score_where(table.task_type, plan.halves == 1, target, predictions),
-        "fold_scores": fold_scores,
-        "learning_curve": curve,
-        "fit_cpu_seconds": float(np.mean([fit.fit_cpu_seconds for fit in fits])),
-        "fit_wall_seconds": float(np.mean([fit.fit_wall_seconds for fit in fits])),
-        "predict_cpu_seconds_per_1000_rows": 1000 * sum(f.predict_cpu_seconds for f in fits) / np.sum(tested),
-        "peak_memory_bytes": max(0, _peak_resident_bytes() - resident_before),
-        "versions": versions(configuration),
-    }
+    return result
+
+
+def measure_together(payload: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Measure configurations one after another, for their scores and costs alone; equal preparations are fitted once.
+
+    Ends after the first one where the system cannot tell how much memory each of them takes.
+
+    Args:
+        payload: `table` (path of a typed table), `configurations` (ids, applicable ones), `probe_file`.
+        report: told before every fit, and of every configuration's `result` or `refusal` as soon as it is there.
+    """
+    warnings.simplefilter("ignore")
+    problem = _read(Path(payload["table"]))
+    gc.freeze()  # what stays need not be searched for garbage between any two
+    most = None if memory.forget_peak() else 1
+    for name in payload["configurations"][:most]:
+        memory.give_back()
+        try:
+            result, _ = _measure(problem, find_configuration(name), Path(payload["probe_file"]), report)
+            report({"result": result})
+        except NotMeasurableError as refusal:
+            report({"refusal": refusal.as_dict()})
+    return {}
+
+
+def size_of(table: Table, rows: IntArray) -> Size:
+    """The size that decides which configurations apply: of the rows that the protocol samples."""
+    counts = np.unique(table.target_values[rows], return_counts=True)[1]
+    return Size(
+        rows=len(rows),
+        columns=len(table.columns),
+        classes=len(table.classes) or None,
+        smallest_class=int(counts.min()) if table.classes else None,
+    )
+
+
+def why_not(configuration: Configuration, size: Size, *, gpu: bool) -> str | None:
+    """Why the configuration does not apply to a dataset of this size, as a phrase; None where it does."""
+    return configuration.algorithm.requirements.why_not(size, gpu=gpu)
 
 
 def versions(configuration: Configuration) -> dict[str, str]:
@@ -130,15 +161,66 @@ def fit_pipeline(
     return model
 
 
-def _fit(
-    configuration: Configuration,
-    data: pd.DataFrame,
-    target: FloatArray,
-    training: IntArray,
-    test: IntArray,
-    n_classes: int,
-) -> _Fit:
-    labels = np.unique(target[training]).astype(np.int64)
+def _read(path: Path) -> _Problem:
+    before = memory.resident_bytes()
+    table = read_table(path)
+    plan = splits.plan(table)
+    data = pipelines.features(table.take(plan.rows))
+    target = table.target_values[plan.rows]
+    size = size_of(table, plan.rows)
+    return _Problem(table, plan, size, target, Preparations(data), memory.resident_bytes() - before)
+
+
+def _measure(
+    problem: _Problem, configuration: Configuration, probe_file: Path, report: Report
+) -> tuple[dict[str, Any], FloatArray]:
+    """The configuration's result, and its out-of-fold predictions."""
+    probe_before = recent_probe(probe_file)
+    memory.forget_peak()
+    resident_before = memory.resident_bytes()
+    steps = pipelines.steps(configuration.pipeline)
+    plan, target, task_type = problem.plan, problem.target, problem.table.task_type
+    n_rows, n_splits = len(target), len(plan.splits)
+    predictions = np.full((n_rows, problem.n_classes) if problem.n_classes else n_rows, np.nan)
+    fold_scores, fits = [], []
+    for fold, split in enumerate(plan.splits):
+        report({"kind": "fit", "phase": "cross-validation", "done": fold, "total": n_splits})
+        fit = _fit(problem, configuration.id, steps, split.training, split.test)
+        predictions[split.test] = fit.predictions
+        fold_scores.append(scoring.score(task_type, target[split.test], fit.predictions))
+        fits.append(fit)
+    curve = _learning_curve(problem, configuration.id, steps, report)
+    tested = plan.folds != UNTESTED
+    scores = _score_where(task_type, tested, target, predictions)
+    if not np.isfinite(list(scores.values())).all():
+        raise NotMeasurableError(
+            f"{configuration.id} predicted absurd values.", "Choose another configuration."
+        )
+    grown = memory.peak_resident_bytes() - resident_before
+    result = {
+        "protocol": protocol.PROTOCOL,
+        "configuration": configuration.id,
+        "fingerprint": configuration.fingerprint,
+        "splits": splits.describe(problem.table),
+        "n_rows": n_rows,
+        "scores": scores,
+        "scores_a": _score_where(task_type, plan.halves == 0, target, predictions),
+        "scores_b": _score_where(task_type, plan.halves == 1, target, predictions),
+        "fold_scores": fold_scores,
+        "learning_curve": curve,
+        "fit_cpu_seconds": float(np.mean([fit.fit_cpu_seconds for fit in fits])),
+        "fit_wall_seconds": float(np.mean([fit.fit_wall_seconds for fit in fits])),
+        "predict_cpu_seconds_per_1000_rows": 1000 * sum(f.predict_cpu_seconds for f in fits) / np.sum(tested),
+        "probe_seconds": (probe_before + recent_probe(probe_file)) / 2,
+        "peak_memory_bytes": max(0, problem.resident_bytes + grown),
+        "versions": versions(configuration),
+    }
+    return result, predictions
+
+
+def _fit(problem: _Problem, name: str, steps: Steps, training: IntArray, test: IntArray) -> _Fit:
+    target, n_classes = problem.target[training], problem.n_classes
+    labels = np.unique(target).astype(np.int64)
     if (
         n_classes and len(labels) == 1
     ):  # nothing to learn: every learner would predict the one class that it saw
@@ -146,20 +228,23 @@ def _fit(
         certain[:, labels[0]] = 1.0
         return _Fit(certain, 0.0, 0.0, 0.0)
     # Boosting libraries want codes without gaps, and a rare class can be absent from a training set.
-    known = np.searchsorted(labels, target[training]) if n_classes else target[training]
-    model = pipelines.build(configuration.pipeline)
+    known = np.searchsorted(labels, target) if n_classes else target
     try:
-        _, cpu, wall = _timed(lambda: model.fit(data.iloc[training], known))
+        prepared = problem.preparations.prepare(steps, training, test, known)
+        # Copies: a learner may write to its own, but not to those of the next.
+        data, of_test = prepared.training.copy(order="K"), prepared.test.copy(order="K")
+        model = pipelines.build(steps.rest)
+        _, cpu, wall = timed(lambda: model.fit(data, known))
         predict = model.predict_proba if n_classes else model.predict
-        raw, predict_cpu, _ = _timed(lambda: predict(data.iloc[test]))
+        raw, predict_cpu, _ = timed(lambda: predict(of_test))
     except MemoryError:
         raise
     except Exception as error:  # each library has exceptions of its own; here they all mean: not this data
-        text = f"{configuration.id} could not learn from this dataset: {error}"[:500]
+        text = f"{name} could not learn from this dataset: {error}"[:500]
         raise NotMeasurableError(text, "Choose another configuration.") from error
     if not np.isfinite(raw).all():
         raise NotMeasurableError(
-            f"{configuration.id} predicted values that are no numbers.", "Choose another configuration."
+            f"{name} predicted values that are no numbers.", "Choose another configuration."
         )
     predictions: FloatArray
     if n_classes:
@@ -167,30 +252,27 @@ def _fit(
         predictions[:, labels] = raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-12)
     else:
         predictions = np.asarray(raw, dtype=np.float64).ravel()
-    return _Fit(predictions, cpu, wall, predict_cpu)
+    return _Fit(
+        predictions,
+        prepared.fit_cpu_seconds + cpu,
+        prepared.fit_wall_seconds + wall,
+        prepared.transform_cpu_seconds + predict_cpu,
+    )
 
 
-def _learning_curve(
-    configuration: Configuration,
-    data: pd.DataFrame,
-    target: FloatArray,
-    plan: Plan,
-    n_classes: int,
-    report: Report,
-) -> list[dict[str, Any]]:
+def _learning_curve(problem: _Problem, name: str, steps: Steps, report: Report) -> list[dict[str, Any]]:
     """Scores on the first split's test rows after training on the anchors' rows; anchors that cannot be learned from are left out."""
-    test = plan.splits[0].test
-    task_type = TaskType.CLASSIFICATION if n_classes else TaskType.REGRESSION
+    test = problem.plan.splits[0].test
     points = []
-    for anchor, rows in plan.anchors.items():
-        if len(np.unique(target[rows])) < 2:
+    for anchor, rows in problem.plan.anchors.items():
+        if len(np.unique(problem.target[rows])) < 2:
             continue
         report({"kind": "fit", "phase": "learning curve", "anchor": anchor})
         try:
-            fit = _fit(configuration, data, target, rows, test, n_classes)
+            fit = _fit(problem, name, steps, rows, test)
         except NotMeasurableError:
             continue
-        scores = scoring.score(task_type, target[test], fit.predictions)
+        scores = scoring.score(problem.table.task_type, problem.target[test], fit.predictions)
         points.append({"anchor": anchor, "fit_cpu_seconds": fit.fit_cpu_seconds, **scores})
     return points
 
@@ -199,19 +281,3 @@ def _score_where(
     task_type: TaskType, chosen: FloatArray, target: FloatArray, predictions: FloatArray
 ) -> dict[str, float]:
     return scoring.score(task_type, target[chosen], predictions[chosen])
-
-
-def _timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
-    """The function's value, CPU seconds and wall seconds."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    value = function()
-    return value, time.process_time() - cpu, time.perf_counter() - wall
-
-
-def _peak_resident_bytes() -> int:
-    """The largest resident size that this process has had."""
-    with Path("/proc/self/status").open() as status:
-        for line in status:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0

@@ -1,12 +1,24 @@
 """From a configuration's expression to a scikit-learn pipeline: the only door to the boosting libraries."""
 
 import importlib
+import importlib.util
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from app.metalearning.portfolio.expressions import Call
+from app.metalearning.portfolio import CONFIGURATIONS
+from app.metalearning.portfolio.expressions import Call, imports, source
 from app.metalearning.table import NUMBER_LIKE, Table
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A pipeline as its preparation of the data, which others may share, and the pipeline of all that follows."""
+
+    preparation: Call
+    preparation_source: str
+    rest: Call
 
 
 def build(expression: Any) -> Any:
@@ -29,3 +41,15 @@ def features(table: Table) -> pd.DataFrame:
         values = table.frame[column.name].to_pandas()
         columns[column.name] = values.astype("float64" if column.type in NUMBER_LIKE else "str")
     return pd.DataFrame(columns)
+
+
+def steps(pipeline: Call) -> Steps:
+    """Take a pipeline's expression apart."""
+    preparation, *rest = pipeline.positional
+    return Steps(preparation, source(preparation), Call(pipeline.function, tuple(rest), pipeline.keywords))
+
+
+def libraries() -> list[str]:
+    """The installed modules that the portfolio's pipelines come from, for a forkserver to import before its children."""
+    names = {line.split()[1] for each in CONFIGURATIONS.values() for line in imports(each.pipeline)}
+    return sorted(name for name in names if importlib.util.find_spec(name.partition(".")[0]))

@@ -1,10 +1,14 @@
-"""Scores of predictions: every metric of the task type, or one alone."""
+"""Scores of predictions: every metric of the task type, or one alone.
+
+An experiment scores a dozen sets of predictions, and where learning is quick scikit-learn's checks of its input would take
+longer than it. So three metrics repeat the arithmetic of scikit-learn and SciPy, bit by bit, without the checks.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import scipy.stats
-from sklearn.metrics import f1_score, roc_auc_score
 
 from app.metalearning.table import FloatArray, IntArray, TaskType
 
@@ -53,8 +57,14 @@ def _balanced_accuracy(codes: IntArray, probabilities: FloatArray) -> float:
 
 
 def _macro_f1(codes: IntArray, probabilities: FloatArray) -> float:
+    """Mean over the classes that are there, as `sklearn.metrics.f1_score`."""
     chosen = probabilities.argmax(axis=1)
-    return float(f1_score(codes, chosen, labels=np.unique(codes), average="macro", zero_division=0))
+    present = np.unique(codes)
+    hits, true, predicted = (
+        np.bincount(each, minlength=probabilities.shape[1])[present]
+        for each in (codes[chosen == codes], codes, chosen)
+    )
+    return float(np.mean(2.0 * hits / (true + predicted)))
 
 
 def _log_loss(codes: IntArray, probabilities: FloatArray) -> float:
@@ -71,7 +81,22 @@ def _roc_auc(codes: IntArray, probabilities: FloatArray) -> float:
     """One-vs-rest, macro mean over the classes that are there."""
     present = np.unique(codes)
     labels = present[1:] if probabilities.shape[1] == 2 else present
-    return float(np.mean([roc_auc_score(codes == label, probabilities[:, label]) for label in labels]))
+    return float(np.mean([_area_under_curve(codes == label, probabilities[:, label]) for label in labels]))
+
+
+def _area_under_curve(is_positive: npt.NDArray[np.bool_], values: FloatArray) -> float:
+    """As `sklearn.metrics.roc_auc_score`: the trapezoids under the corners of the curve."""
+    order = np.argsort(values)[::-1]
+    last_of_ties = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)
+    hits = np.cumsum(is_positive[order], dtype=np.float64)[last_of_ties]
+    false_alarms = 1.0 + last_of_ties - hits
+    if len(hits) > 2:
+        bends = (np.diff(hits, 2) != 0) | (np.diff(false_alarms, 2) != 0)
+        corners = np.concatenate([[True], bends, [True]])
+        hits, false_alarms = hits[corners], false_alarms[corners]
+    heights = np.concatenate([[0.0], hits]) / hits[-1]
+    widths = np.diff(np.concatenate([[0.0], false_alarms]) / false_alarms[-1])
+    return float((widths * (heights[1:] + heights[:-1]) / 2.0).sum())
 
 
 def _rmse(target: FloatArray, predictions: FloatArray) -> float:
@@ -88,8 +113,11 @@ def _r2(target: FloatArray, predictions: FloatArray) -> float:
 
 
 def _spearman(target: FloatArray, predictions: FloatArray) -> float:
-    constant = np.ptp(predictions) == 0 or np.ptp(target) == 0
-    return 0.0 if constant else float(scipy.stats.spearmanr(target, predictions).statistic)
+    """As `scipy.stats.spearmanr`, which also computes a p-value."""
+    if np.ptp(predictions) == 0 or np.ptp(target) == 0:
+        return 0.0
+    ranks = np.column_stack([scipy.stats.rankdata(target), scipy.stats.rankdata(predictions)])
+    return float(np.corrcoef(ranks, rowvar=False)[1, 0])
 
 
 _OF_PROBABILITIES: dict[str, Callable[[IntArray, FloatArray], float]] = {

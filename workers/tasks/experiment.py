@@ -14,6 +14,7 @@ from app.store import blobs
 from app.store.tables import Dataset, Evaluation, Experiment, Job
 from app.store.tasks import Claim
 from workers.experiments import evaluation
+from workers.experiments.calibration import PROBE_FILE
 
 _SHORTEST_SECONDS = 5.0
 
@@ -30,6 +31,8 @@ def load(
         "table": str(dataset_file(session, held.job_id, settings)),
         "configuration": experiment.configuration,
         "folder": str(folder),
+        "probe_file": str(folder.parent / PROBE_FILE),
+        "gpu": settings.worker_queue == "gpu",
     }
     limits = evaluation.limits(settings.memory_bytes, max(_SHORTEST_SECONDS, held.seconds_left))
     return "workers.tasks.computing:measure", payload, limits
@@ -39,7 +42,7 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
     """Write the result; time-outs and refusals are results too."""
     experiment = session.scalars(select(Experiment).where(Experiment.task_id == held.task_id)).one()
     result: dict[str, Any] = outcome.value or {"error": outcome.error or _broken_limit(outcome)}
-    experiment.outcome = "failed" if outcome.ending is Ending.ERROR else str(outcome.ending)
+    experiment.outcome = _outcome(outcome)
     experiment.result = result
     if outcome.ending is Ending.OK:
         experiment.predictions_hash = blobs.put(session, folder / evaluation.PREDICTIONS_FILE)
@@ -76,6 +79,13 @@ def dataset_file(session: Session, job_id: str, settings: Settings) -> Path:
     if content_hash is None:
         raise DatasetNotFoundError("The job's dataset was deleted.", "Upload it again and start a new job.")
     return blobs.fetch(session, content_hash, settings.cache_dir)
+
+
+def _outcome(outcome: Outcome) -> str:
+    if outcome.ending is not Ending.ERROR:
+        return str(outcome.ending)
+    left_out = outcome.error is not None and outcome.error["code"] == evaluation.NotApplicableError.code
+    return "not_applicable" if left_out else "failed"
 
 
 def _broken_limit(outcome: Outcome) -> dict[str, Any]:

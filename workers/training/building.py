@@ -1,12 +1,10 @@
 """Measure the portfolio on a folder of datasets: resumable, one file per dataset, nothing measured twice."""
 
-import csv
 import fcntl
-import json
 import random
 import shutil
 import sys
-import threading
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,195 +12,93 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from app import isolation
-from app.isolation import Child, Ending, Outcome
-from app.metalearning import metadataset, protocol
-from app.metalearning.columns import Declaration, type_table
+from app.isolation import Child, Ending
+from app.metalearning import protocol
 from app.metalearning.portfolio import CONFIGURATIONS, Configuration
-from app.metalearning.table import FloatArray, Table, TaskType, write_table
-from workers.experiments import evaluation
-from workers.experiments.calibration import probe_seconds
+from app.metalearning.table import write_table
+from workers.experiments import evaluation, pipelines
+from workers.experiments.calibration import PROBE_FILE, recent_probe
+from workers.training.estimating import Bar, bar_of
+from workers.training.parts import (
+    Facts,
+    Part,
+    ended,
+    key,
+    measured,
+    not_applicable,
+    read_facts,
+    refused,
+    target_facts,
+)
+from workers.training.sources import Source, load_source, read_inventory
+
+__all__ = ["Source", "build", "load_source", "missing_batches", "read_inventory", "target_facts"]
 
 MEMORY_BYTES = 4 << 30
 ORDER_SEED = 7
+# So many configurations of a dataset are measured by one child: enough to share what they share, few enough that an
+# unfinished build has some configurations on all datasets.
+BATCH = 8
 
 
 @dataclass(frozen=True)
-class Source:
-    """A dataset to measure, as its folder's `inventory.csv` names it; near-duplicates share a group."""
+class Batch:
+    """Configurations to be measured on one dataset, one after another."""
 
-    name: str
-    path: Path
-    target: str
-    task_type: TaskType
-    group: str
-
-
-def read_inventory(folder: Path) -> list[Source]:
-    """The datasets of a folder, from the columns name, target, task and group of its `inventory.csv`."""
-    with (folder / "inventory.csv").open(newline="") as file:
-        return [
-            Source(
-                row["name"],
-                folder / f"{row['name']}.parquet",
-                row["target"],
-                TaskType(row["task"]),
-                row.get("group") or row["name"],
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def load_source(source: Source) -> Table:
-    """The source's typed table."""
-    return type_table(pyarrow.parquet.read_table(source.path), Declaration(source.target, source.task_type))[
-        0
-    ]
+    part: Part
+    configurations: tuple[Configuration, ...]
 
 
 def build(folder: Path, parts: Path, workers: int, known: list[dict[str, Any]]) -> int:
-    """Measure every configuration that fits on every dataset of `folder`; return the number of cells measured.
+    """Measure every configuration on every dataset of `folder`; return the number of cells that were missing.
 
-    Breadth first: a configuration is measured on all datasets before the next one, cheap ones first, so that whatever is
-    done when the time ends is complete for some configurations.
+    Breadth first: a batch of configurations is measured on all datasets before the next one, cheap ones first, so that
+    whatever is done when the time ends is complete for some configurations.
 
     Args:
         folder: datasets with their inventory.
         parts: takes `<dataset>.parquet`, rewritten after every cell; a second run goes on where this one ended.
-        workers: cells measured at the same time, one core each.
+        workers: batches measured at the same time, one core each.
         known: evaluations that need no measuring again (the shipped ones).
     """
-    isolation.preload("workers.experiments.evaluation", "sklearn.ensemble", "catboost", "lightgbm", "xgboost")
+    isolation.preload("workers.experiments.evaluation", *pipelines.libraries())
+    with only_builder(parts), bar_of(known) as bar, ThreadPoolExecutor(workers) as pool:
+        batches = missing_batches(folder, parts, known, BATCH)
+        bar.begin([each for batch in batches for each in batch.configurations])
+        bench = _Bench(parts, bar)
+        try:
+            list(pool.map(bench.measure, batches))
+        finally:
+            bench.clear()
+        return sum(len(batch.configurations) for batch in batches)
+
+
+def missing_batches(folder: Path, parts: Path, known: list[dict[str, Any]], size: int) -> list[Batch]:
+    """What is neither in the parts nor known, breadth first, in batches of at most `size` configurations."""
     sources = read_inventory(folder)
     # A fixed random order, so that an unfinished build is a fair sample of the datasets.
     random.Random(ORDER_SEED).shuffle(sources)  # noqa: S311  order, not secrecy
-    parts.mkdir(parents=True, exist_ok=True)
-    with _only_builder(parts), _progress() as progress, ThreadPoolExecutor(workers) as pool:
-        part_of = {source.name: _Part(source, parts) for source in sources}
-        done = {_key(row) for part in part_of.values() for row in part.rows} | {_key(row) for row in known}
-        cells = [
-            (part_of[source.name], configuration)
-            for configuration in CONFIGURATIONS.values()
-            for source in sources
-            if source.task_type is configuration.task_type
-        ]
-        missing = [
-            (part, configuration)
-            for part, configuration in cells
-            if (part.source.name, configuration.fingerprint, protocol.PROTOCOL) not in done
-        ]
-        bar = progress.add_task("cells", total=len(cells), completed=len(cells) - len(missing))
-        try:
-            for _ in pool.map(lambda cell: cell[0].measure(cell[1]), missing):
-                progress.advance(bar)
-        finally:
-            for part in part_of.values():
-                part.clear()
-        return len(missing)
-
-
-class _Part:
-    """What is measured of one dataset, and its file."""
-
-    def __init__(self, source: Source, folder: Path) -> None:
-        self.source = source
-        self.path = folder / f"{source.name}.parquet"
-        self.rows = metadataset.read_evaluations(self.path)
-        self._scratch = folder / f".{source.name}"
-        self._lock = threading.Lock()
-        self._facts: dict[str, Any] | None = None
-
-    def measure(self, configuration: Configuration) -> None:
-        """Measure one cell in a child process and write the file anew."""
-        facts = self._prepared()
-        folder = self._scratch / configuration.id
-        outcome = Child(
-            "workers.experiments.evaluation:measure",
-            {
-                "table": str(self._scratch / "table.parquet"),
-                "configuration": configuration.id,
-                "folder": str(folder),
-            },
-            folder,
-            evaluation.limits(MEMORY_BYTES),
-        ).run()
-        shutil.rmtree(folder, ignore_errors=True)
-        row = facts | _as_row(configuration, outcome)
-        with self._lock:
-            self.rows.append(row)
-            metadataset.write_evaluations(self.rows, self.path)
-
-    def clear(self) -> None:
-        """Remove what measuring needed beside the part."""
-        shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def _prepared(self) -> dict[str, Any]:
-        """What every cell of the dataset shares; writes the typed table when it is first needed."""
-        with self._lock:
-            if self._facts is None:
-                self._scratch.mkdir(exist_ok=True)
-                table = load_source(self.source)
-                write_table(table, self._scratch / "table.parquet")
-                self._facts = {
-                    "dataset": self.source.name,
-                    "group": self.source.group,
-                    "task_type": str(self.source.task_type),
-                    "protocol": protocol.PROTOCOL,
-                    "threads": protocol.THREADS,
-                    "probe_seconds": probe_seconds(),
-                    **target_facts(table),
-                }
-            return self._facts
-
-
-def _key(row: dict[str, Any]) -> tuple[str, str, int]:
-    return row["dataset"], row["fingerprint"], row["protocol"]
-
-
-def target_facts(table: Table) -> dict[str, Any]:
-    """What turns scores into losses that datasets share: measured on the rows that protocol 1 uses."""
-    target: FloatArray = table.target_values[protocol.sample_rows(table.target_values)]
-    facts: dict[str, Any] = {"n_rows": len(target), "n_classes": len(table.classes)}
-    if table.task_type is TaskType.REGRESSION:
-        return facts | {"target_sd": float(np.std(target))}
-    shares = np.bincount(target.astype(np.int64)) / len(target)
-    return facts | {"prior_entropy": float(-np.sum(shares[shares > 0] * np.log(shares[shares > 0])))}
-
-
-def _as_row(configuration: Configuration, outcome: Outcome) -> dict[str, Any]:
-    row: dict[str, Any] = {"configuration": configuration.id, "fingerprint": configuration.fingerprint}
-    if outcome.ending is not Ending.OK or outcome.value is None:
-        status = "failed" if outcome.ending is Ending.ERROR else str(outcome.ending)
-        detail = outcome.error["detail"] if outcome.error else outcome.log_tail[-300:]
-        return row | {
-            "status": status,
-            "error": detail,
-            "versions": json.dumps(evaluation.versions(configuration)),
-        }
-    value = outcome.value
-    same = (
-        "fold_scores",
-        "learning_curve",
-        "fit_cpu_seconds",
-        "fit_wall_seconds",
-        "predict_cpu_seconds_per_1000_rows",
-        "peak_memory_bytes",
-    )
-    return (
-        row
-        | metadataset.flatten_scores(value)
-        | {name: value[name] for name in same}
-        | {"status": "ok", "versions": json.dumps(value["versions"])}
-    )
+    part_of = {source.name: Part(source, parts) for source in sources}
+    done = {key(row) for part in part_of.values() for row in part.rows} | {key(row) for row in known}
+    batches = []
+    for start in range(0, len(CONFIGURATIONS), size):
+        for source in sources:
+            fitting = [each for each in CONFIGURATIONS.values() if each.task_type is source.task_type]
+            missing = tuple(
+                each
+                for each in fitting[start : start + size]
+                if (source.name, each.fingerprint, protocol.PROTOCOL) not in done
+            )
+            if missing:
+                batches.append(Batch(part_of[source.name], missing))
+    return batches
 
 
 @contextmanager
-def _only_builder(parts: Path) -> Iterator[None]:
+def only_builder(parts: Path) -> Iterator[None]:
     """Hold the folder's lock, so that two builders never measure the same cell."""
+    parts.mkdir(parents=True, exist_ok=True)
     with (parts / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -211,11 +107,69 @@ def _only_builder(parts: Path) -> Iterator[None]:
         yield
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        transient=False,
-    )
+class _Bench:
+    """Where batches are measured: in child processes of this machine."""
+
+    def __init__(self, parts: Path, bar: Bar) -> None:
+        self._scratch = parts / ".scratch"
+        self._probe_file = self._scratch / PROBE_FILE
+        self._bar = bar
+        self._facts: dict[str, Facts] = {}
+        self.clear()  # what a killed builder left
+        self._scratch.mkdir()
+
+    def clear(self) -> None:
+        """Remove what measuring needed beside the parts."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def measure(self, batch: Batch) -> None:
+        """Measure a batch; what ends a child counts for the configuration at which it ended, and the rest goes on."""
+        with batch.part.reading:
+            facts = self._prepared(batch.part)
+        waiting = []
+        for each in batch.configurations:
+            reason = evaluation.why_not(each, facts.size, gpu=False)
+            if reason is None:
+                waiting.append(each)
+            else:
+                found = not_applicable(reason, recent_probe(self._probe_file))
+                self._store(batch.part, facts, each, found)
+        while waiting:
+            self._measure_in_child(batch.part, facts, waiting)
+
+    def _measure_in_child(self, part: Part, facts: Facts, waiting: list[Configuration]) -> None:
+        """Measure what waits, and take it off the list, until the child ends."""
+
+        def take(message: dict[str, Any]) -> None:
+            if "result" in message:
+                self._store(part, facts, waiting.pop(0), measured(message["result"]))
+            elif "refusal" in message:
+                found = refused(waiting[0], message["refusal"]["detail"], recent_probe(self._probe_file))
+                self._store(part, facts, waiting.pop(0), found)
+
+        folder = Path(tempfile.mkdtemp(dir=self._scratch))
+        payload = {
+            "table": str(self._table(part)),
+            "configurations": [each.id for each in waiting],
+            "probe_file": str(self._probe_file),
+        }
+        function = "workers.experiments.evaluation:measure_together"
+        outcome = Child(function, payload, folder, evaluation.limits(MEMORY_BYTES), on_message=take).run()
+        shutil.rmtree(folder, ignore_errors=True)
+        if outcome.ending is not Ending.OK and waiting:
+            found = ended(waiting[0], outcome, recent_probe(self._probe_file))
+            self._store(part, facts, waiting.pop(0), found)
+
+    def _prepared(self, part: Part) -> Facts:
+        """What the dataset's cells share; writes its typed table when it is first needed."""
+        if part.source.name not in self._facts:
+            table, self._facts[part.source.name] = read_facts(part.source)
+            write_table(table, self._table(part))
+        return self._facts[part.source.name]
+
+    def _table(self, part: Part) -> Path:
+        return self._scratch / f"{part.source.name}.parquet"
+
+    def _store(self, part: Part, facts: Facts, configuration: Configuration, found: dict[str, Any]) -> None:
+        part.store(facts, configuration, found)
+        self._bar.advance(configuration)
