@@ -36,6 +36,12 @@ RUN python -m venv /opt/venv && pip install --no-cache-dir --require-hashes -r /
 COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
 
+FROM base AS worker-gpu-environment
+COPY requirements/deep.txt /build/
+RUN python -m venv /opt/venv && pip install --no-cache-dir --require-hashes -r /build/deep.txt
+COPY --from=wheel /wheels /wheels
+RUN pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
+
 FROM base AS worker
 # LightGBM and XGBoost load the system's OpenMP runtime, which the slim image lacks.
 RUN apt-get update \
@@ -45,10 +51,9 @@ COPY --from=worker-environment /opt/venv /opt/venv
 USER metaselect
 CMD ["celery", "-A", "workers.main", "worker", "--loglevel", "INFO"]
 
-# Nothing here is specific to GPUs yet: it is the worker on another queue. PyTorch (the extra `deep`) and the
-# XGBoost wheel with CUDA bring their CUDA libraries themselves, so the base may stay; they are installed here as
-# soon as requirements/ has a lock file for them, in place of the XGBoost wheel without CUDA.
+# The worker on the queue `gpu`: with RealMLP and TabM. PyTorch's wheel brings its CUDA libraries itself, so the base may stay.
 FROM worker AS worker-gpu
+COPY --from=worker-gpu-environment /opt/venv /opt/venv
 ENV WORKER_QUEUE=gpu
 CMD ["celery", "-A", "workers.main", "worker", "--loglevel", "INFO"]
 

@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 
-.PHONY: help setup recommend serve test bench check format lock openapi clean
+.PHONY: help setup recommend serve test test-deep bench check format lock openapi clean
 
 help: ## show this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -26,6 +26,12 @@ serve: $(STAMP) ## the service in embedded mode on 127.0.0.1:PORT, keeping its d
 
 test: $(STAMP) ## every test, on servers of its own
 	@$(BIN)/pytest $(ARGS)
+
+test-deep: $(STAMP) ## tests of the neural learners, in .venv-deep with PyTorch and its CUDA libraries (5 GB)
+	@[ -d .venv-deep ] || $(BIN)/uv venv --quiet .venv-deep
+	@$(BIN)/uv pip install --quiet --python .venv-deep/bin/python --require-hashes \
+	    -r requirements/deep.txt -r requirements/dev.txt
+	@PYTHONPATH=. .venv-deep/bin/python -m pytest -m deep $(ARGS)
 
 bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-api ## every benchmark; results in benchmarks/results/
 
@@ -48,4 +54,4 @@ lock: $(STAMP) ## compile requirements/*.txt anew from pyproject.toml
 	@bash scripts/lock.sh
 
 clean: ## remove what the commands above made, data included
-	@rm -rf .venv out data build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-deep out data build .mypy_cache .ruff_cache .pytest_cache .hypothesis

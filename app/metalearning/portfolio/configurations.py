@@ -38,7 +38,7 @@ class Configuration:
 
 
 # Cheap ones first: the order in which a meta-dataset is measured. The first variant of a family is its well-known default
-# or what its library's own tuning studies recommend; the others are draws from the search space that differ from it.
+# or what its library's own tuning studies recommend; the others are points of the search space that differ from it in kind.
 _VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("gaussian_nb", "default", {}),
     ("lda", "shrunk", {"solver": "lsqr", "shrinkage": "auto"}),
