@@ -112,9 +112,9 @@ _VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         "max_iter": 250, "learning_rate": 0.04, "max_leaf_nodes": 12, "min_samples_leaf": 10, "l2_regularization": 1.0,
         "early_stopping": False,
     }),
+    ("explainable_boosting", "additive", {"outer_bags": 2, "interactions": 0, "max_rounds": 1000}),
     ("catboost", "shallow", {"iterations": 300, "depth": 4, "learning_rate": 0.08}),
     ("catboost", "regular", {"iterations": 400, "depth": 5, "learning_rate": 0.05, "l2_leaf_reg": 10.0, "rsm": 0.5}),
-    ("explainable_boosting", "additive", {"outer_bags": 2, "interactions": 0, "max_rounds": 1000}),
     ("explainable_boosting", "pairs", {
         "outer_bags": 2, "interactions": 5, "max_rounds": 500, "learning_rate": 0.06, "max_bins": 256,
     }),
