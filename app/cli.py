@@ -195,7 +195,7 @@ def describe(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )
 def metadataset(context: typer.Context) -> None:
-    """Build the meta-dataset, fit the meta-learners on it, show what they are worth (build, compile, fit, info)."""
+    """Build the meta-dataset, fit the meta-learners on it, show what they are worth, import and export others."""
     command = [sys.executable, "-m", "workers.training", *context.args]
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603  our own module
 

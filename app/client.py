@@ -206,6 +206,40 @@ class Client:
         """
         return self._call("GET", f"/meta-dataset/datasets/{quote(name, safe='')}")
 
+    def meta_datasets(self) -> Iterator[dict[str, Any]]:
+        """All imported meta-datasets, newest first, page by page.
+
+        Raises: ProblemError.
+        """
+        return self._pages("/meta-datasets")
+
+    def imported_meta_dataset(self, name: str) -> dict[str, Any]:
+        """What is in an imported meta-dataset, and what recommending from it is worth.
+
+        Raises: ProblemError.
+        """
+        return self._call("GET", f"/meta-datasets/{quote(name, safe='')}")
+
+    def recommend_algorithms(
+        self, name: str, metafeatures: dict[str, float | None], **wishes: Any
+    ) -> dict[str, Any]:
+        """Ask an imported meta-dataset for a ranking of its algorithms; `wishes` are `k` and `strategy`.
+
+        Raises: ProblemError.
+        """
+        body = {
+            "metafeatures": metafeatures,
+            **{key: value for key, value in wishes.items() if value is not None},
+        }
+        return self._call("POST", f"/meta-datasets/{quote(name, safe='')}/recommend", json=body)
+
+    def delete_meta_dataset(self, name: str) -> None:
+        """Delete an imported meta-dataset, with the recommendations given from it.
+
+        Raises: ProblemError.
+        """
+        self._call("DELETE", f"/meta-datasets/{quote(name, safe='')}")
+
     def ready(self) -> bool:
         """Whether the service can serve."""
         try:

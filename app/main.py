@@ -13,7 +13,17 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from app.api import algorithms, configurations, datasets, health, jobs, metadataset, models, recommendations
+from app.api import (
+    algorithms,
+    configurations,
+    datasets,
+    health,
+    jobs,
+    metadataset,
+    metadatasets,
+    models,
+    recommendations,
+)
 from app.api.dependencies import Service
 from app.api.describing import Describer
 from app.api.middleware import BodyLimit, RequestId
@@ -55,7 +65,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_problems(app)
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(RequestId)
-    for each in (recommendations, datasets, jobs, models, algorithms, configurations, metadataset, health):
+    for each in (
+        recommendations,
+        datasets,
+        jobs,
+        models,
+        algorithms,
+        configurations,
+        metadataset,
+        metadatasets,
+        health,
+    ):
         app.include_router(each.router)
     _document_recommend_request(app)
 

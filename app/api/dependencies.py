@@ -1,13 +1,14 @@
 """What routes are handed: the service's parts, sessions, and who is asking."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
 from app.api.describing import Describer
+from app.api.imported import ImportedCache
 from app.config import Settings
 from app.metalearning.recommendation import Knowledge
 from app.metalearning.table import TaskType
@@ -24,6 +25,7 @@ class Service:
     doorbell: Doorbell
     knowledge: dict[TaskType, Knowledge]
     describer: Describer
+    imported: ImportedCache = field(default_factory=ImportedCache)
 
 
 def _service(request: Request) -> Service:

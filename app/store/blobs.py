@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from app.store.database import new_id
-from app.store.tables import Blob, BlobChunk, Dataset, Experiment, Model
+from app.store.tables import Blob, BlobChunk, Dataset, Experiment, MetaDataset, Model
 
 CHUNK_BYTES = 1 << 20
 FETCHING = "fetching"  # how names of files begin that are not complete yet
@@ -56,7 +56,12 @@ def fetch(session: Session, content_hash: str, cache_dir: Path) -> Path:
 
 def discard_unreferenced(session: Session, hashes: Iterable[str]) -> None:
     """Delete those of the blobs that no row needs any more."""
-    references = (Dataset.content_hash, Experiment.predictions_hash, Model.artifact_hash)
+    references = (
+        Dataset.content_hash,
+        Experiment.predictions_hash,
+        Model.artifact_hash,
+        MetaDataset.content_hash,
+    )
     for content_hash in sorted(set(hashes)):
         # Waits for whoever is about to refer to the same bytes, and then sees the reference.
         session.execute(select(Blob.hash).where(Blob.hash == content_hash).with_for_update())

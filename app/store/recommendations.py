@@ -9,11 +9,22 @@ from app.store.tables import Recommendation
 
 
 def record(
-    session: Session, *, owner: str, dataset_id: str | None, request: dict[str, Any], body: dict[str, Any]
+    session: Session,
+    *,
+    owner: str,
+    request: dict[str, Any],
+    body: dict[str, Any],
+    dataset_id: str | None = None,
+    meta_dataset_id: str | None = None,
 ) -> Recommendation:
-    """Remember a recommendation."""
+    """Remember a recommendation, for a dataset that is known, or from a meta-dataset that was imported."""
     recommendation = Recommendation(
-        id=new_id("rec"), owner=owner, dataset_id=dataset_id, request=request, body=body
+        id=new_id("rec"),
+        owner=owner,
+        dataset_id=dataset_id,
+        meta_dataset_id=meta_dataset_id,
+        request=request,
+        body=body,
     )
     session.add(recommendation)
     session.flush()

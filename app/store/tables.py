@@ -76,6 +76,25 @@ class Dataset(Base):
     expired_at: Mapped[float | None]
 
 
+class MetaDataset(Base):
+    """A meta-dataset that somebody imported: performances of algorithms, and what was learned from them."""
+
+    __tablename__ = "meta_datasets"
+    __table_args__ = (Index("uq_meta_datasets_owner_name", "owner", "name", unique=True),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    name: Mapped[str]
+    content_hash: Mapped[str] = mapped_column(ForeignKey("blobs.hash"), index=True)
+    summary: Mapped[dict[str, Any]]
+    created_at: Mapped[float] = mapped_column(default=now())
+
+    @property
+    def version(self) -> str:
+        """Of the content, as recommendations quote it."""
+        return self.content_hash[:12]
+
+
 class Recommendation(Base):
     """A ranking given to somebody, with what was asked."""
 
@@ -84,6 +103,7 @@ class Recommendation(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(index=True)
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    meta_dataset_id: Mapped[str | None] = mapped_column(index=True)  # where it rests on an imported one
     request: Mapped[dict[str, Any]]
     body: Mapped[dict[str, Any]]
     created_at: Mapped[float] = mapped_column(default=now())

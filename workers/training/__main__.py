@@ -1,10 +1,11 @@
-"""The command behind `metaselect metadataset`: build, compile, fit, info."""
+"""The command behind `metaselect metadataset`: build, compile, fit, info, import, export."""
 
 from app.config import pin_threads
 
 pin_threads()
 
 import json  # noqa: E402  threads are fixed before any numeric library loads
+import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Annotated, Any  # noqa: E402
 
@@ -12,12 +13,25 @@ import typer  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from app.errors import ServiceError  # noqa: E402
 from app.metalearning import metadataset  # noqa: E402
 from app.metalearning.contents import Contents, load_contents  # noqa: E402
 from app.presenting import contents_as_a_whole, contents_by_task_type  # noqa: E402
-from workers.training import building, fitting  # noqa: E402
+from workers.training import building, exchange, fitting  # noqa: E402
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+
+cli.command("import")(exchange.import_meta_dataset)
+cli.command("export")(exchange.export_meta_dataset)
+
+
+def main() -> None:
+    """Run the command; errors that have an explanation are shown as such."""
+    try:
+        cli()
+    except ServiceError as error:
+        sys.exit(f"{error.code}: {error.detail}\n{error.advice}")
 
 
 @cli.callback()
@@ -53,8 +67,15 @@ def fit(folder: Annotated[Path, typer.Option(help="The meta-dataset.")] = metada
 
 
 @cli.command()
-def info(folder: Annotated[Path, typer.Option(help="The meta-dataset.")] = metadataset.DATA_DIR) -> None:
+def info(
+    folder: Annotated[Path, typer.Option(help="The meta-dataset.")] = metadataset.DATA_DIR,
+    name: Annotated[str | None, typer.Option(help="An imported meta-dataset instead.")] = None,
+    data_dir: exchange.DataDir = None,
+) -> None:
     """Print what is in the meta-dataset, and the regret that `fit` measured."""
+    if name is not None:
+        exchange.print_imported(name, data_dir)
+        return
     _print_contents(load_contents(folder).contents)
     _print_report(json.loads((folder / "meta-learners.json").read_text()))
 
@@ -87,4 +108,4 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    cli()
+    main()

@@ -72,7 +72,7 @@ def fit_forest(metafeatures: FloatArray, targets: FloatArray) -> ForestArrays:
 
     Args:
         metafeatures: shape (datasets, metafeatures), NaN where missing.
-        targets: shape (datasets, configurations), without missing values.
+        targets: shape (datasets, configurations), NaN where nobody tried.
     """
     with np.errstate(all="ignore"):
         known = ~np.isnan(metafeatures)
@@ -83,6 +83,7 @@ def fit_forest(metafeatures: FloatArray, targets: FloatArray) -> ForestArrays:
             ]
         )
     filled = np.where(known, metafeatures, fill).astype(np.float32)
+    targets = _without_gaps(targets)
     forest = ExtraTreesRegressor(
         N_TREES, min_samples_leaf=3, max_features=0.4, bootstrap=False, random_state=0, n_jobs=1
     ).fit(filled, targets)
@@ -110,3 +111,15 @@ def fit_forest(metafeatures: FloatArray, targets: FloatArray) -> ForestArrays:
         fill=fill,
         leaves=(forest.apply(filled) + offsets).astype(np.int32),
     )
+
+
+def _without_gaps(targets: FloatArray) -> FloatArray:
+    """Targets in which a gap is what dataset and configuration let expect: trees that split by it learn nothing new."""
+    known = ~np.isnan(targets)
+    if known.all():
+        return targets
+    middle = targets[known].mean()
+    counts = np.maximum(known.sum(axis=0), 1)
+    columns = np.where(known.any(axis=0), np.where(known, targets, 0.0).sum(axis=0) / counts, middle)
+    rest = np.where(known, targets - columns, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(known, targets, columns + rest[:, None])
