@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 
-.PHONY: help setup recommend serve test test-deep bench check format lock openapi clean
+.PHONY: help setup recommend serve test test-deep bench check format lock meta-dataset-page openapi clean
 
 help: ## show this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -46,6 +46,9 @@ check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the t
 
 openapi: $(STAMP) ## write openapi.json anew after a change of the API
 	@$(BIN)/python scripts/write_openapi.py
+
+meta-dataset-page: $(STAMP) ## write the tables and figures of docs/meta-dataset.md from what ships
+	@$(BIN)/python -m scripts.write_meta_dataset_page
 
 format: $(STAMP) ## rewrite the sources as the checks want them
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -1,0 +1,51 @@
+"""The page of the meta-dataset shows what ships."""
+
+import re
+
+import pytest
+
+from app.metalearning.metadataset import DATA_DIR, read_evaluations
+from app.metalearning.table import TaskType
+from scripts.meta_dataset_analysis import judge
+from scripts.write_meta_dataset_page import PAGE, with_tables
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return read_evaluations(DATA_DIR / "evaluations.parquet")
+
+
+@pytest.fixture(scope="module")
+def both(rows):
+    return [judge(task_type, rows) for task_type in TaskType]
+
+
+def test_tables_are_those_of_what_ships(rows, both):
+    page = PAGE.read_text()
+    assert with_tables(page, rows, both) == page, "run: make meta-dataset-page"
+
+
+def test_figures_of_the_page_are_there():
+    figures = re.findall(r"\]\((meta-dataset-[\w-]+\.svg)\)", PAGE.read_text())
+    assert len(figures) == 5
+    for name in figures:
+        assert (PAGE.parent / name).read_text().lstrip().startswith("<?xml")
+
+
+def test_every_cell_without_a_score_is_told(rows):
+    table = PAGE.read_text().split("<!-- table failures -->")[1].split("<!-- end of table -->")[0]
+    lines = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    told = {(line[0].strip("`"), line[1], name) for line in lines for name in line[4].split(", ")}
+    failed = {(row["configuration"], row["status"], row["dataset"]) for row in rows if row["status"] != "ok"}
+    assert told == failed
+    assert sum(int(line[2]) for line in lines) == len(failed)
+
+
+def test_winners_share_is_counted_over_the_complete_datasets(both):
+    for judged in both:
+        n_datasets, n_configurations = judged.close.shape
+        assert (n_datasets, n_configurations) == judged.evidence.regret.shape
+        least = judged.losses.argmin(axis=1)
+        assert all(judged.close[row, column] for row, column in enumerate(least))
+        assert sum(segment.members.sum() for segment in judged.segments[1:4]) == n_datasets
+        assert sum(segment.members.sum() for segment in judged.segments[4:]) == n_datasets
