@@ -77,6 +77,12 @@ class DatasetInUseError(ServiceError):
     status, code, title = 409, "dataset_in_use", "Dataset in use"
 
 
+class NoGpuWorkerError(ServiceError):
+    """A configuration needs a GPU, and no worker on that queue has been seen."""
+
+    status, code, title = 409, "no_gpu_worker", "No GPU worker"
+
+
 class InvalidRequestError(ServiceError):
     """The request is not of the documented form."""
 

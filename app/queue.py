@@ -51,12 +51,12 @@ class Doorbell:
     def __init__(self, settings: Settings) -> None:
         self._celery = None if settings.embedded else make_celery(settings)
 
-    def ring(self, queue: str, times: int = 1) -> None:
-        """Tell the queue's workers that there is work."""
+    def ring(self, *queues: str) -> None:
+        """Tell workers that there is work, once for each task's queue."""
         if self._celery is None:
             return
         try:
-            for _ in range(times):
+            for queue in queues:
                 self._celery.send_task(TaskName.WORK, queue=queue, retry=False)
         except Exception as error:  # noqa: BLE001  the work is committed: whatever the broker does must not refuse it
-            log.warning("doorbell_failed", queue=queue, error=str(error))
+            log.warning("doorbell_failed", queues=sorted(set(queues)), error=str(error))

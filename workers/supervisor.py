@@ -233,10 +233,10 @@ class Supervisor:
     def _advance(self, job_id: str) -> None:
         """Begin the job's next step, if it is due, in a transaction of its own."""
         with self.database.write() as session:
-            begun = verification.advance(session, job_id)
+            queue = verification.advance(session, job_id)
             session.commit()
-        if begun:
-            self.doorbell.ring("cpu")
+        if queue is not None:
+            self.doorbell.ring(queue)
 
     def _insist(self, held: Claim, change: Callable[[Session], Any]) -> None:
         """Write the change, again and again while the lease lasts: a database that restarts must not cost the work."""

@@ -14,7 +14,6 @@ from app.store.migrating import current_revision, head_revision
 router = APIRouter(tags=["operations"])
 
 _LEAST_FREE_BYTES = 512 << 20
-_WORKER_SILENCE_SECONDS = 15.0
 
 
 class LiveResponse(ResponseModel):
@@ -64,7 +63,7 @@ def _disk(service: Service) -> dict[str, Any]:
 
 def _workers(service: Service) -> dict[str, Any]:
     with service.database.read() as session:
-        alive = workers.alive(session, _WORKER_SILENCE_SECONDS)
+        alive = workers.alive(session, workers.SILENCE_SECONDS)
         queued = jobs.count_queued_tasks(session)
     return {
         "ok": bool(alive),

@@ -5,16 +5,17 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
 from app.api.problems import problem_responses
 from app.api.schemas import Page, PageParameters, RequestModel, ResponseModel, as_time
-from app.errors import InvalidRequestError
+from app.errors import InvalidRequestError, NoGpuWorkerError
 from app.metalearning.metrics import requested_metric
 from app.metalearning.portfolio import Configuration, find_configuration
 from app.metalearning.recommendation import Question, recommend
 from app.metalearning.table import TaskType
-from app.store import datasets, jobs
+from app.store import datasets, jobs, workers
 from app.store.tables import Dataset, Experiment, Job, Task
 
 router = APIRouter(tags=["jobs"])
@@ -84,7 +85,7 @@ class JobResponse(JobSummary):
     error: dict[str, Any] | None
 
 
-@router.post("/jobs", status_code=202, responses=problem_responses(404, 408, 410, 413, 422))
+@router.post("/jobs", status_code=202, responses=problem_responses(404, 408, 409, 410, 413, 422))
 def create_job(
     request: JobRequest, service: ServiceDep, session: WriteSession, owner: Owner, response: Response
 ) -> JobResponse:
@@ -100,7 +101,7 @@ def create_job(
         recommendation_id=None,
     )
     session.commit()
-    service.doorbell.ring("cpu", times=len(configurations))
+    ring(service, configurations)
     announce(response, job.id)
     return as_response(jobs.detail(session, owner, job.id))
 
@@ -132,7 +133,7 @@ def cancel_job(job_id: str, session: WriteSession, owner: Owner) -> JobResponse:
 
 
 def begin_verification(
-    session: Any,
+    session: Session,
     dataset: Dataset,
     configurations: list[Configuration],
     *,
@@ -142,8 +143,9 @@ def begin_verification(
 ) -> Job:
     """Write the job of verifying these configurations on the dataset.
 
-    Raises: UnknownMetricError, InvalidRequestError.
+    Raises: UnknownMetricError, InvalidRequestError, NoGpuWorkerError.
     """
+    _check_gpu(session, configurations)
     for configuration in configurations:
         if configuration.task_type != dataset.task_type:
             raise InvalidRequestError(
@@ -160,6 +162,11 @@ def begin_verification(
         metric=chosen.name,
         time_budget_seconds=time_budget_seconds,
     )
+
+
+def ring(service: Service, configurations: list[Configuration]) -> None:
+    """Tell the workers that can measure these configurations that there is work."""
+    service.doorbell.ring(*(each.algorithm.queue for each in configurations))
 
 
 def announce(response: Response, job_id: str) -> None:
@@ -181,6 +188,15 @@ def as_response(detail: jobs.JobDetail) -> JobResponse:
         result=job.result,
         error=job.error,
     )
+
+
+def _check_gpu(session: Session, configurations: list[Configuration]) -> None:
+    needing = [each.id for each in configurations if each.algorithm.requirements.gpu]
+    if needing and not any(each.queue == "gpu" for each in workers.alive(session, workers.SILENCE_SECONDS)):
+        raise NoGpuWorkerError(
+            f"{', '.join(needing)} can be measured only where there is a GPU, and no worker with one is running.",
+            "Start a worker with WORKER_QUEUE=gpu and the extra `deep`, or choose other configurations.",
+        )
 
 
 def _configurations(service: Service, dataset: Dataset, request: JobRequest) -> list[Configuration]:

@@ -199,7 +199,7 @@ def create_recommendation(
         )
     session.commit()
     if job is not None:
-        service.doorbell.ring("cpu", times=len(ranking.candidates))
+        jobs_api.ring(service, [candidate.configuration for candidate in ranking.candidates])
         response.status_code = 202
         jobs_api.announce(response, job.id)
     link = JobLink(id=job.id, href=f"/jobs/{job.id}") if job else None

@@ -59,7 +59,7 @@ def begin_verification(
         .execution_options(synchronize_session=False)
     )
     for configuration in configurations:
-        task = _add_task(session, job.id, "experiment")
+        task = _add_task(session, job.id, "experiment", configuration.algorithm.queue)
         session.add(
             Experiment(
                 task_id=task.id,
@@ -160,8 +160,8 @@ def drop_late_experiments(session: Session, job_id: str) -> bool:
     )
 
 
-def begin_stacking(session: Session, job_id: str) -> bool:
-    """Move the job on to stacking when no experiment is left to do; true for exactly one caller.
+def begin_stacking(session: Session, job_id: str) -> str | None:
+    """Move the job on to stacking when no experiment is left to do; the new task's queue for exactly one caller.
 
     Must run in a transaction after the one that finished the last experiment: in the same one, two workers that finish
     together each see the other's experiment unfinished.
@@ -179,10 +179,13 @@ def begin_stacking(session: Session, job_id: str) -> bool:
         )
         .values(phase=STACKING),
     )
-    if moved:
-        _add_task(session, job_id, "stacking")
-        session.flush()
-    return moved
+    if not moved:
+        return None
+    # The winner is fitted anew by the same task, so one that needs a GPU takes the whole stack there.
+    on_gpu = exists().where(Task.job_id == job_id, Task.queue == "gpu", Task.status == "succeeded")
+    queue = "gpu" if session.scalar(select(on_gpu)) else "cpu"
+    _add_task(session, job_id, "stacking", queue)
+    return queue
 
 
 def fail_without_result(session: Session, job_id: str) -> bool:
@@ -241,8 +244,8 @@ def count_queued_tasks(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Task).where(Task.status == "queued")) or 0
 
 
-def _add_task(session: Session, job_id: str, kind: str) -> Task:
-    task = Task(id=new_id("task"), job_id=job_id, kind=kind, queue="cpu", status="queued")
+def _add_task(session: Session, job_id: str, kind: str, queue: str) -> Task:
+    task = Task(id=new_id("task"), job_id=job_id, kind=kind, queue=queue, status="queued")
     session.add(task)
     session.flush()
     return task

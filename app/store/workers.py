@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from app.store.database import now
 from app.store.tables import Worker
 
+SILENCE_SECONDS = 15.0  # a worker that was not seen for longer counts as gone
 _FORGOTTEN_SECONDS = 3600.0
 
 

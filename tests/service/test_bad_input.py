@@ -158,6 +158,9 @@ def test_job_on_unknown_dataset_or_configuration_is_refused(api: TestClient) -> 
     problem(
         api.post("/jobs", json={**asked, "configurations": ["reg-ridge-default"]}), 422, "invalid_request"
     )
+    needs_gpu = {**asked, "configurations": ["clf-lda-shrunk", "clf-tabm-default"]}
+    refused = problem(api.post("/jobs", json=needs_gpu), 409, "no_gpu_worker")
+    assert "clf-tabm-default" in refused["detail"]
     nan = b'{"dataset_id": "x", "time_budget_seconds": NaN}'
     response = api.post("/jobs", content=nan, headers={"content-type": "application/json"})
     problem(response, 422, "invalid_json")

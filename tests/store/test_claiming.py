@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, update
 
-from app.metalearning.portfolio import configurations_of
+from app.metalearning.portfolio import Configuration, configurations_of, find_configuration
 from app.metalearning.table import TaskType
 from app.store import jobs, tasks
 from app.store.database import Database, now
@@ -15,7 +15,12 @@ from app.store.tables import Dataset, Experiment, Job, Task
 from app.store.tasks import Claim, Renewal
 
 
-def begin_job(database: Database, n_experiments: int, budget: float = 300.0) -> str:
+def begin_job(
+    database: Database,
+    n_experiments: int,
+    budget: float = 300.0,
+    configurations: list[Configuration] | None = None,
+) -> str:
     with database.write() as session:
         dataset = Dataset(
             id=f"ds_{n_experiments}_{threading.get_ident()}",
@@ -40,7 +45,7 @@ def begin_job(database: Database, n_experiments: int, budget: float = 300.0) -> 
             owner="local",
             dataset_id=dataset.id,
             recommendation_id=None,
-            configurations=list(configurations_of(TaskType.CLASSIFICATION)[:n_experiments]),
+            configurations=configurations or list(configurations_of(TaskType.CLASSIFICATION)[:n_experiments]),
             metric="accuracy",
             time_budget_seconds=budget,
         )
@@ -48,9 +53,9 @@ def begin_job(database: Database, n_experiments: int, budget: float = 300.0) -> 
     return job.id
 
 
-def claim(database: Database, lease: float = 10.0) -> Claim | None:
+def claim(database: Database, lease: float = 10.0, queue: str = "cpu") -> Claim | None:
     with database.write() as session:
-        held = tasks.claim(session, "cpu", "tester", lease)
+        held = tasks.claim(session, queue, "tester", lease)
         session.commit()
     return held
 
@@ -152,10 +157,23 @@ def test_stacking_begins_exactly_once_however_many_finish_together(database: Dat
 
     with ThreadPoolExecutor(6) as pool:
         begun = list(pool.map(finish, held))
-    assert begun.count(True) == 1
+    assert sorted(begun, key=str) == [None] * 5 + ["cpu"]
     assert not write(database, lambda session: jobs.begin_stacking(session, job_id))
     with database.read() as session:
         assert len(session.scalars(select(Task).where(Task.kind == "stacking")).all()) == 1
+
+
+def test_what_needs_a_gpu_waits_for_a_worker_that_has_one_and_takes_the_stack_along(
+    database: Database,
+) -> None:
+    names = ("clf-gaussian_nb-default", "clf-realmlp-default")
+    job_id = begin_job(database, 2, configurations=[find_configuration(name) for name in names])
+    finish_experiment(database, claim(database))
+    assert claim(database) is None
+    finish_experiment(database, claim(database, queue="gpu"))
+    assert write(database, lambda session: jobs.begin_stacking(session, job_id)) == "gpu"
+    assert claim(database) is None
+    assert claim(database, queue="gpu").kind == "stacking"
 
 
 def test_terminal_states_never_change(database: Database) -> None:
