@@ -132,6 +132,8 @@ def _measured_again(cell: dict[str, Any], source: Source, folder: Path) -> dict[
         "table": str(folder / "table.parquet"),
         "configuration": cell["configuration"],
         "folder": str(folder),
+        "probe_file": str(folder / "probe"),
+        "gpu": False,
     }
     result = evaluation.measure(payload, lambda _: None)
     return _every_score(flatten_scores(result), result["fold_scores"], source.task_type)

@@ -34,7 +34,7 @@ def test_figures_of_the_page_are_there():
 
 def test_every_cell_without_a_score_is_told(rows):
     table = PAGE.read_text().split("<!-- table failures -->")[1].split("<!-- end of table -->")[0]
-    lines = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    lines = [line.strip("| ").split(" | ") for line in table.strip().splitlines()[2:]]
     told = {(line[0].strip("`"), line[1], name) for line in lines for name in line[4].split(", ")}
     failed = {(row["configuration"], row["status"], row["dataset"]) for row in rows if row["status"] != "ok"}
     assert told == failed
