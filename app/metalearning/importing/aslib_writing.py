@@ -11,6 +11,7 @@ from app.metalearning.importing.matrix import MISSING, STATUSES, PerformanceMatr
 
 _STEP = "metafeatures"
 _N_FOLDS = 10
+README_FILE = "readme.txt"
 _SECONDS = "run_seconds"
 _ESCAPED = {"\\": "\\\\", "'": "\\'"}
 
@@ -53,7 +54,7 @@ def write_scenario(
         _write_arff(folder / "feature_costs.arff", f"FEATURE_COSTS_{scenario_id}", {_STEP: "NUMERIC"}, costs)
     _write_folds(matrix, folder / "cv.arff", scenario_id)
     if readme:
-        (folder / "readme.txt").write_text(readme)
+        (folder / README_FILE).write_text(readme)
 
 
 def _refuse_reserved(matrix: PerformanceMatrix) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.metalearning.experience import Experience
-from app.metalearning.importing.evidence import LossScale, as_evidence
+from app.metalearning.importing.evidence import LossScale, as_evidence, measured_rows
 from app.metalearning.importing.matrix import STATUSES, Measure, PerformanceMatrix
 from app.metalearning.metalearners import ProximityForest, simple_metalearners
 from app.metalearning.metalearners.forest import ForestArrays
@@ -26,6 +26,7 @@ class ImportedKnowledge(Experience):
     """All that is needed to answer from an imported meta-dataset."""
 
     matrix: PerformanceMatrix
+    rows: list[int]  # of the matrix, one per dataset of the evidence
     losses: LossScale
 
 
@@ -89,6 +90,7 @@ def load(content: bytes) -> ImportedKnowledge:
         report=header["report"],
         version=hashlib.sha256(content).hexdigest()[:12],
         matrix=matrix,
+        rows=measured_rows(matrix),
         losses=LossScale.of(matrix),
     )
 

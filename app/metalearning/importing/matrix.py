@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from unicodedata import category
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ OK, MISSING = STATUSES.index("ok"), STATUSES.index("missing")
 # What a run that did not end in time counts as, in cut-off times (PAR10).
 PENALTY = 10.0
 FEWEST_DATASETS, FEWEST_ALGORITHMS = 10, 2
+_UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's controls, surrogates, and ends of lines and paragraphs
 
 IntArray = npt.NDArray[np.int64]
 
@@ -81,12 +83,7 @@ def check_names(kind: str, names: tuple[str, ...]) -> None:
     """
     seen: set[str] = set()
     for name in names:
-        if (
-            not name.strip()
-            or name == "?"
-            or name != name.strip()
-            or any(ord(letter) < 32 for letter in name)
-        ):
+        if not name or name == "?" or name != name.strip() or not _UNWRITABLE.isdisjoint(map(category, name)):
             raise NamesUnusableError(
                 f"{name[:100]!r} is no name for a {kind}.",
                 "Names are not empty, no question mark, and have no blanks around them and no line breaks.",

@@ -141,8 +141,7 @@ def _outside_because(knowledge: ImportedKnowledge, vector: FloatArray) -> str | 
 
 def _expected_seconds(knowledge: ImportedKnowledge, vector: FloatArray) -> FloatArray:
     """Geometric mean of every algorithm's run times on datasets like this, NaN where nobody knows."""
-    rows = [knowledge.matrix.datasets.index(name) for name in knowledge.evidence.datasets]
-    seconds = knowledge.matrix.seconds[rows]
+    seconds = knowledge.matrix.seconds[knowledge.rows]
     known = seconds > 0  # NaN is not
     weights = knowledge.level.weights(vector)
     share = weights @ known
@@ -152,13 +151,13 @@ def _expected_seconds(knowledge: ImportedKnowledge, vector: FloatArray) -> Float
 
 def _neighbours(knowledge: ImportedKnowledge, vector: FloatArray) -> tuple[NearDataset, ...]:
     evidence = knowledge.evidence
-    losses = evidence.headline_losses
+    performances = knowledge.matrix.scored[knowledge.rows]
     return tuple(
         NearDataset(
             evidence.datasets[each.row],
             each.weight,
             evidence.configurations[each.winner],
-            float(knowledge.losses.performance(losses[each.row, each.winner])),
+            float(performances[each.row, each.winner]),
         )
-        for each in nearest_datasets(knowledge, losses, vector)
+        for each in nearest_datasets(knowledge, evidence.headline_losses, vector)
     )
