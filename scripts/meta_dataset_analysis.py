@@ -82,8 +82,8 @@ class Judged:
 
     @cached_property
     def fit_seconds(self) -> FloatArray:
-        """CPU seconds of one fit, (D, C); NaN where it did not end."""
-        return self.column("fit_cpu_seconds")
+        """CPU seconds of one fit, (D, C); infinite where none ended."""
+        return np.nan_to_num(self.column("fit_cpu_seconds"), nan=np.inf)
 
     def column(self, name: str) -> FloatArray:
         """A number of every cell, (D, C), NaN where there is none."""

@@ -35,7 +35,7 @@ def name_points(
     """
     pixels = axes.figure.dpi / 72
     points = axes.transData.transform([*zip(x, y, strict=True)])
-    taken: list[_Box] = [(px - 4, py - 4, px + 4, py + 4) for px, py in points]
+    taken: list[_Box] = [(px - 6, py - 6, px + 6, py + 6) for px, py in points]
     for index in [*front, *(each for each in range(len(names)) if each not in front)]:
         bold = index in front
         width = (_BOLD_WIDTH if bold else _WIDTH) * len(names[index]) * pixels

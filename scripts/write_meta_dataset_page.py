@@ -137,8 +137,8 @@ def _configurations(judged: Judged) -> list[str]:
         "mean regret": (regret.mean(axis=0), "{:.2f}"),
         "median regret": (np.median(regret, axis=0), "{:.2f}"),
         "mean rank": (average_ranks(regret), "{:.1f}"),
-        "fit, median CPU s": (np.nanmedian(judged.fit_seconds, axis=0), "{:.2g}"),
-        "fit, 90 %": (np.nanquantile(judged.fit_seconds, 0.9, axis=0), "{:.2g}"),
+        "fit, median CPU s": (np.quantile(judged.fit_seconds, 0.5, axis=0, method="lower"), "{:.2g}"),
+        "fit, 90 %": (np.quantile(judged.fit_seconds, 0.9, axis=0, method="lower"), "{:.2g}"),
         "memory, median MB": (np.nanmedian(memory, axis=0), "{:.0f}"),
         "no score": (np.isinf(judged.losses).sum(axis=0), "{:.0f}"),
     }
@@ -146,7 +146,7 @@ def _configurations(judged: Judged) -> list[str]:
     rows = [
         (
             f"`{judged.evidence.configurations[index]}`",
-            *(style.format(v[index]) for v, style in columns.values()),
+            *(style.format(v[index]).replace("inf", "—") for v, style in columns.values()),
         )
         for index in order
     ]

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from app.errors import DatasetNotMeasuredError
 from app.metalearning.contents import SOURCES, load_contents
@@ -14,6 +15,7 @@ from app.metalearning.metadataset import DATA_DIR, flatten_scores, read_evaluati
 from app.metalearning.metrics import headline_metric
 from app.metalearning.portfolio import configurations_of
 from app.metalearning.table import TaskType
+from workers.training.__main__ import cli
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +148,13 @@ def test_nothing_of_it_imports_pandas():
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == "False"
+
+
+def test_command_prints_the_counts(contents):
+    printed = CliRunner().invoke(cli, ["info"]).output
+    for task in contents.task_types:
+        assert f"{sum(task.cells.values()):,}" in printed
+        assert f"{task.measured_share:.1%}" in printed
+    for library, versions in contents.versions.items():
+        assert f"{library}: {next(iter(versions))} (" in printed
+    assert "probe of the machine" in printed

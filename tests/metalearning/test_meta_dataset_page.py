@@ -5,8 +5,9 @@ import re
 import pytest
 
 from app.metalearning.metadataset import DATA_DIR, read_evaluations
+from app.metalearning.portfolio import ALGORITHMS
 from app.metalearning.table import TaskType
-from scripts.meta_dataset_analysis import judge
+from scripts.meta_dataset_analysis import KINDS, judge
 from scripts.write_meta_dataset_page import PAGE, with_tables
 
 
@@ -49,3 +50,7 @@ def test_winners_share_is_counted_over_the_complete_datasets(both):
         assert all(judged.close[row, column] for row, column in enumerate(least))
         assert sum(segment.members.sum() for segment in judged.segments[1:4]) == n_datasets
         assert sum(segment.members.sum() for segment in judged.segments[4:]) == n_datasets
+
+
+def test_every_family_of_algorithms_has_a_colour():
+    assert {each.family for each in ALGORITHMS.values()} <= KINDS.keys()
