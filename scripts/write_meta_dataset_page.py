@@ -30,8 +30,8 @@ _LIMITS = {
     "timeout": f"a fit took more than {protocol.FIT_CPU_SECONDS:.0f} CPU seconds",
     "memory": "more memory than the limit",
     "crash": "the process died",
-    "not_applicable": "the configuration does not apply to such a dataset",
 }
+_NOT_TRIED = "not_applicable"
 
 
 def main() -> None:
@@ -53,6 +53,7 @@ def with_tables(page: str, rows: list[dict[str, Any]], both: list[Judged]) -> st
         "contents": lambda: _contents(contents),
         "datasets": lambda: _datasets(both),
         "failures": lambda: _failures(rows),
+        "not tried": lambda: _not_tried(rows),
         "portfolios": lambda: _portfolios(both),
         "classification": lambda: _configurations(classification),
         "regression": lambda: _configurations(regression),
@@ -87,29 +88,46 @@ def _datasets(both: list[Judged]) -> list[str]:
 
 
 def _failures(rows: list[dict[str, Any]]) -> list[str]:
-    """Configurations without a score, on which datasets, and why."""
+    """Configurations that were tried and left no score, on which datasets, and why."""
+    lines = [
+        (f"`{configuration}`", status, str(len(datasets)), reason, ", ".join(sorted(datasets)))
+        for (configuration, status, reason), datasets in _without_score(rows).items()
+        if status != _NOT_TRIED
+    ]
+    return _markdown(("configuration", "status", "cells", "why", "datasets"), lines, numbers=False)
+
+
+def _not_tried(rows: list[dict[str, Any]]) -> list[str]:
+    """Configurations that do not apply to some datasets, and why."""
+    lines = [
+        (f"`{configuration}`", reason, str(len(datasets)))
+        for (configuration, status, reason), datasets in _without_score(rows).items()
+        if status == _NOT_TRIED
+    ]
+    return (
+        _markdown(("configuration", "why", "datasets"), lines, text_columns=2)
+        if lines
+        else ["There are none."]
+    )
+
+
+def _without_score(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], list[str]]:
+    """The datasets by configuration, status and reason, the most frequent first."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         if row["status"] != "ok":
-            key = (row["configuration"], row["status"], _reason(row))
-            found.setdefault(key, []).append(row["dataset"])
-    lines = [
-        (f"`{configuration}`", status, str(len(datasets)), reason, ", ".join(sorted(datasets)))
-        for (configuration, status, reason), datasets in sorted(
-            found.items(), key=lambda item: (-len(item[1]), item[0])
-        )
-    ]
-    return _markdown(("configuration", "status", "cells", "why", "datasets"), lines, numbers=False)
+            found.setdefault((row["configuration"], row["status"], _reason(row)), []).append(row["dataset"])
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
 def _reason(row: dict[str, Any]) -> str:
     """The first sentence of the error, without what differs from dataset to dataset."""
     if row["status"] in _LIMITS:
         return _LIMITS[row["status"]]
-    text = (
-        (row["error"] or "").partition("could not learn from this dataset: ")[2] or row["error"] or "unknown"
-    )
-    return re.sub(r"\d+", "N", text.split(". ")[0].strip().rstrip(".")).replace("|", "\\|")[:160]
+    error = row["error"] or "unknown"
+    sentence = error.rpartition("could not learn from this dataset: ")[2].split(". ")[0].strip().rstrip(".")
+    shown = sentence if row["status"] == _NOT_TRIED else re.sub(r"\d+", "N", sentence)
+    return shown.replace("|", "\\|")[:160]
 
 
 def _portfolios(both: list[Judged]) -> list[str]:

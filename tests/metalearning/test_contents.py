@@ -100,7 +100,7 @@ def test_evaluations_of_a_dataset_are_its_rows(rows):
         for each, row in zip(shown, mine, strict=True):
             assert each.status == row["status"]
             assert bool(each.scores) == bool(each.fold_scores) == (each.status == "ok")
-            assert bool(each.error) == (each.status == "failed")
+            assert each.error == row["error"]
             flat = flatten_scores(vars(each))
             assert flat == {column: row[column] for column in flat}
             assert all(row[column] is not None for column in flat)
