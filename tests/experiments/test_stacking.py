@@ -77,7 +77,15 @@ def test_artifact_of_a_stack_is_the_stack_fitted_on_all_rows(complementary, tmp_
 
 
 @pytest.mark.parametrize(
-    "name", ["clf-xgboost-default", "reg-lightgbm-default", "clf-svm-rbf", "reg-mlp-early"]
+    "name",
+    [
+        "clf-xgboost-default",
+        "reg-lightgbm-default",
+        "clf-svm-rbf",
+        "reg-mlp-early",
+        "clf-explainable_boosting-pairs",
+        "reg-gaussian_process-matern",
+    ],
 )
 def test_artifact_of_a_single_predicts_like_a_refit(tmp_path, name):
     configuration = find_configuration(name)
@@ -94,6 +102,27 @@ def test_artifact_of_a_single_predicts_like_a_refit(tmp_path, name):
     assert card["classes"] == list(table.classes)
     assert (card["winner"], [each["id"] for each in card["configurations"]]) == (name, [name])
     assert card["scores"] == outcome["result"]["leaderboard"][0]["scores"]
+
+
+def test_what_cannot_be_taken_home_gives_way_to_the_next_best(tmp_path, monkeypatch):
+    table = mixed_table(CLASSIFICATION, 120)
+    names = ("clf-lda-shrunk", "clf-knn-5", "clf-explainable_boosting-additive")
+    measured = [measure(table, name, tmp_path) for name in names]
+    best = combine(table, measured, "roc_auc", tmp_path)["result"]["winner"]
+    dump = skops.io.dump
+
+    def refuse_the_best(model, path):
+        if best == "stack" or type(model[-1]).__name__ in find_configuration(best).snippet:
+            monkeypatch.setattr(skops.io, "dump", dump)
+            raise TypeError("this cannot be written")
+        dump(model, path)
+
+    monkeypatch.setattr(skops.io, "dump", refuse_the_best)
+    outcome = combine(table, measured, "roc_auc", tmp_path)
+    assert outcome["result"]["winner"] == outcome["card"]["winner"] != best
+    assert outcome["result"]["passed_over"].keys() == {best}
+    assert any(limit.startswith(f"{best} scored better") for limit in outcome["card"]["limits"])
+    assert {"python", "numpy", "scikit-learn", "skops"} <= outcome["card"]["versions"].keys()
 
 
 def test_on_noise_the_winner_is_a_single_configuration(tmp_path):

@@ -7,8 +7,7 @@ from typing import Any
 from app.metalearning import protocol
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.table import Table
-
-_LIBRARIES = ("scikit-learn", "lightgbm", "xgboost-cpu", "catboost", "skops", "numpy", "pandas")
+from workers.experiments import evaluation
 
 
 def make_card(
@@ -48,14 +47,23 @@ def make_card(
             _validity(table),
             "A classifier predicts class codes: positions in `classes`.",
             "The score of the best of several configurations is slightly optimistic.",
+            *(
+                f"{name} scored better and {reason}."
+                for name, reason in result.get("passed_over", {}).items()
+            ),
         ],
         "seed": protocol.SEED,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-        },
+        "versions": _versions(members),
         "artifact": {"format": "skops", "trusted_types": trusted_types},
     }
+
+
+def _versions(members: list[str]) -> dict[str, str]:
+    """Of Python and of the libraries that the model consists of."""
+    libraries = {name: importlib.metadata.version(name) for name in ("pandas", "skops")}
+    for member in members:
+        libraries |= evaluation.versions(find_configuration(member))
+    return {"python": platform.python_version(), **dict(sorted(libraries.items()))}
 
 
 def _validity(table: Table) -> str:

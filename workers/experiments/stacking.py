@@ -1,6 +1,7 @@
 """The last step of a verification: combine what was measured, compare honestly, refit the winner on all rows."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,17 @@ from workers.experiments.script import render_script
 
 ARTIFACT_FILE = "model.skops"
 SCRIPT_FILE = "script.py"
+
+
+@dataclass(frozen=True)
+class _Delivered:
+    """What users take home, and what was better by its score but cannot be taken home, with the reason."""
+
+    winner: Measured
+    members: list[str]
+    expression: Call
+    untrusted: list[str]  # types that a loader of the artifact must trust
+    passed_over: dict[str, str]
 
 
 def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -52,14 +64,16 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     leaderboard = sorted(measured, key=lambda each: metric.loss(each.scores[metric.name]).item())
     report({"kind": "progress", "phase": "refitting", "done": 1, "total": 2})
     stack_wins = comparison is not None and comparison.verdict == "stack_better"
-    ranked = [each for each in leaderboard if (each.name == STACK) == stack_wins]
-    winner, names, expression, untrusted = _refit_first(
-        ranked[0], measured, leaderboard, table, plan, Path(payload["folder"])
-    )
+    # The stack goes first only where it is proven better; otherwise the singles are the candidates, best first.
+    candidates = sorted(leaderboard, key=lambda each: each.name != STACK)
+    if not stack_wins:
+        candidates = [each for each in leaderboard if each.name != STACK]
+    delivered = _refit_first(candidates, measured, table, plan, Path(payload["folder"]))
+    winner = delivered.winner
     (Path(payload["folder"]) / SCRIPT_FILE).write_text(
-        render_script(expression, table, metric, winner.scores[metric.name], payload["reading"])
+        render_script(delivered.expression, table, metric, winner.scores[metric.name], payload["reading"])
     )
-    result = {
+    result: dict[str, Any] = {
         "metric": metric.name,
         "splits": splits.describe(table),
         "winner": winner.name,
@@ -80,35 +94,34 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     }
     if comparison is None:
         result["no_stack_because"] = no_stack_because
-    card = make_card(table, payload["dataset"], winner.name, names, result, untrusted)
+    if delivered.passed_over:
+        result["passed_over"] = delivered.passed_over
+    card = make_card(table, payload["dataset"], winner.name, delivered.members, result, delivered.untrusted)
     return {"result": result, "card": card}
 
 
 def _refit_first(
-    best: Measured,
+    candidates: list[Measured],
     measured: list[Measured],
-    leaderboard: list[Measured],
     table: Table,
     plan: Plan,
     folder: Path,
-) -> tuple[Measured, list[str], Call, list[str]]:
-    """Refit the best; a stack that cannot be fitted on all rows gives way to the best single configuration."""
-    best_single = next(each for each in leaderboard if each.name != STACK)
-    for winner in (best, best_single):
+) -> _Delivered:
+    """Refit the first candidate that can be fitted on all rows and written as skops; the others are passed over."""
+    passed_over: dict[str, str] = {}
+    for winner in candidates:
         members = [each for each in measured if each.name != STACK] if winner.name == STACK else [winner]
         expression = winning_expression(table, members, table.target_values[plan.rows], plan)
         try:
-            return (
-                winner,
-                [each.name for each in members],
-                expression,
-                _refit(expression, table, folder / ARTIFACT_FILE),
-            )
-        except ValueError as error:
-            reason = error
-    raise NotMeasurableError(
-        f"{winner.name} could not be refitted on all rows: {reason}"[:500], "Choose other configurations."
-    ) from reason
+            untrusted = _refit(expression, table, folder / ARTIFACT_FILE)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  each library has exceptions of its own, skops too
+            passed_over[winner.name] = f"could not be fitted on all rows and written as skops: {error}"[:300]
+        else:
+            return _Delivered(winner, [each.name for each in members], expression, untrusted, passed_over)
+    reasons = "; ".join(f"{name} {reason}" for name, reason in passed_over.items())
+    raise NotMeasurableError(reasons[:500], "Choose other configurations.")
 
 
 def _refit(expression: Call, table: Table, path: Path) -> list[str]:
