@@ -219,8 +219,13 @@ def _heat_map(
     axes.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(values):
         dark = np.mean(image.cmap(image.norm(value))[:3]) < 0.55
-        text = re.sub(r"^-(0\.?0*)$", r"\1", shown.format(value))
+        text = _brief(shown.format(value))
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+
+
+def _brief(number: str) -> str:
+    """Without the nought before the point, and without a sign if it is nought."""
+    return ".0" if number == "-0.0" else re.sub(r"^(-?)0\.", r"\1.", number)
 
 
 def _pareto(cost: FloatArray, regret: FloatArray) -> list[int]:

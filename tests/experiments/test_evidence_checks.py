@@ -3,6 +3,7 @@
 They hold for every configuration that learns quickly from 256 rows, by what the meta-dataset itself tells of times.
 """
 
+import dataclasses
 import runpy
 import sys
 from statistics import median
@@ -17,6 +18,7 @@ from sklearn.model_selection import cross_validate
 from app.metalearning.metadataset import DATA_DIR, read_evaluations
 from app.metalearning.metrics import METRICS
 from app.metalearning.portfolio import CONFIGURATIONS, find_configuration
+from app.metalearning.protocol import splits
 from tests.tables import CLASSIFICATION, REGRESSION, measure, mixed_table, plain_reading, typed
 from workers.experiments.script import render_script
 
@@ -76,6 +78,23 @@ def test_random_target_scores_at_chance(tmp_path, configuration):
     for metric, error in reaches.items():
         found = np.mean([each[metric] for each in scores])
         assert abs(found - middle) < DEVIATIONS * error / np.sqrt(len(SEEDS)), metric
+
+
+@pytest.mark.parametrize(
+    "configuration", ["clf-knn-5", "clf-logistic_regression-default", "reg-decision_tree-leaf_8"]
+)
+def test_model_that_saw_its_test_rows_would_not_pass_for_chance(tmp_path, monkeypatch, configuration):
+    honest = splits.plan
+
+    def leaking(table):
+        plan = honest(table)
+        everything = np.arange(len(plan.folds))
+        leaks = (dataclasses.replace(each, training=everything) for each in plan.splits)
+        return dataclasses.replace(plan, splits=tuple(leaks))
+
+    monkeypatch.setattr(splits, "plan", leaking)
+    with pytest.raises(AssertionError):
+        test_random_target_scores_at_chance(tmp_path, configuration)
 
 
 @pytest.mark.parametrize("configuration", QUICK)
