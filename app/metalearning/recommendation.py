@@ -143,7 +143,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     learner = knowledge.learners[choice.strategy]
     size = _size(vector)
     feasible, excluded = _feasible(knowledge.evidence, vector)
-    order = learner.rank(vector, feasible)[: question.k]
+    order = learner.rank(vector, feasible, question.k)
     regret = learner.expected_regret(vector)
     expected = _expected_performances(knowledge, question, metric, vector, n_classes)
     sbs = single_best(knowledge.evidence.regret)

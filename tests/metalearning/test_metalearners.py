@@ -57,6 +57,7 @@ def test_every_way_of_ranking_orders_all_feasible_configurations():
         assert learner.name == name
         assert sorted(learner.rank(np.zeros(2), [1, 3, 5])) == [1, 3, 5]
         assert learner.expected_regret(np.zeros(2)).shape == (8,)
+        assert learner.rank(np.zeros(2), list(range(8)), 3) == learner.rank(np.zeros(2), list(range(8)))[:3]
 
 
 def test_constants_rank_by_mean_regret_and_by_mean_rank():

@@ -68,7 +68,7 @@ def hold_out(
             tried = [index for index, regret in enumerate(truth) if not np.isnan(regret)]
             seen.rows.append(row)
             for name, learner in learners.items():
-                order = learner.rank(vector, tried)
+                order = learner.rank(vector, tried, KS[-1])
                 seen.first_choices.setdefault(name, []).append(order[0])
                 seen.regrets.setdefault(name, []).append([best_of_first(truth, order, k) for k in KS])
             mean, spread = weighted_losses(known.headline_losses, level.weights(vector))

@@ -95,7 +95,7 @@ def recommend_algorithms(
             probability_beats_single_best=probability_of_beating(knowledge, regret, index, sbs),
             expected_seconds=None if np.isnan(seconds[index]) else float(seconds[index]),
         )
-        for rank, index in enumerate(learner.rank(vector, everything)[:k], start=1)
+        for rank, index in enumerate(learner.rank(vector, everything, k), start=1)
     )
     return ImportedRecommendation(
         candidates,

@@ -22,8 +22,11 @@ class MetaLearner(Protocol):
         """Expected normalised regret of every configuration, shape (configurations,)."""
         ...
 
-    def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:
-        """All feasible configurations, the one to try first in front; later ones cover for earlier ones."""
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
+        """Feasible configurations, the one to try first in front; later ones cover for earlier ones.
+
+        All of them, or the first `most`.
+        """
         ...
 
 

@@ -22,9 +22,9 @@ class SingleBest:
         """Mean regret over all datasets."""
         return self._mean
 
-    def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:  # noqa: ARG002
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:  # noqa: ARG002
         """By mean regret."""
-        return sorted(feasible, key=lambda index: self._mean[index])
+        return sorted(feasible, key=lambda index: self._mean[index])[:most]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,6 @@ class AverageRank:
         """Mean regret over all datasets."""
         return mean_regret(self.regret)
 
-    def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:  # noqa: ARG002
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:  # noqa: ARG002
         """By mean rank."""
-        return sorted(feasible, key=lambda index: self._ranks[index])
+        return sorted(feasible, key=lambda index: self._ranks[index])[:most]

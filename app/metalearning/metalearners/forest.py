@@ -78,6 +78,6 @@ class ProximityForest:
         """Weighted mean regret of every configuration."""
         return mean_regret(self.regret, self.weights(vector))
 
-    def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """In proximity-weighted greedy order."""
-        return greedy_order(self.regret, self.weights(vector), feasible)
+        return greedy_order(self.regret, self.weights(vector), feasible, most=most)

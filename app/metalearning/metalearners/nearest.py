@@ -36,6 +36,6 @@ class NearestDatasets:
         """Mean regret over the nearest datasets."""
         return mean_regret(self.regret, self.weights(vector))
 
-    def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """In greedy order over the nearest datasets."""
-        return greedy_order(self.regret, self.weights(vector), feasible)
+        return greedy_order(self.regret, self.weights(vector), feasible, most=most)

@@ -9,22 +9,27 @@ from app.metalearning.table import FloatArray
 
 
 def greedy_order(
-    regret: FloatArray, weights: FloatArray, feasible: list[int], first: int | None = None
+    regret: FloatArray,
+    weights: FloatArray,
+    feasible: list[int],
+    first: int | None = None,
+    most: int | None = None,
 ) -> list[int]:
-    """All feasible configurations in greedy order (Xu et al. 2010; Feurer et al. 2022), ties by weighted mean regret.
+    """Feasible configurations in greedy order (Xu et al. 2010; Feurer et al. 2022), ties by weighted mean regret.
 
     Args:
         regret: shape (datasets, configurations), NaN where nobody tried: no help there.
         weights: how much each dataset counts, shape (datasets,).
         feasible: configurations to order.
         first: the configuration to begin with; the least weighted mean regret unless given.
+        most: how many to order; all unless given.
     """
     mean = mean_regret(regret, weights)
     left = sorted(feasible, key=lambda index: mean[index])
     chosen = [first if first is not None else left[0]]
     left.remove(chosen[0])
     best = np.fmin(WORST_REGRET, regret[:, chosen[0]])
-    while left:
+    while left and (most is None or len(chosen) < most):
         after = weights @ np.fmin(best[:, None], regret[:, left])
         following = left[int(np.argmin(after))]
         chosen.append(following)
@@ -44,7 +49,7 @@ class GreedyPortfolio:
         """Mean regret over all datasets."""
         return mean_regret(self.regret)
 
-    def rank(self, vector: FloatArray, feasible: list[int]) -> list[int]:  # noqa: ARG002
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:  # noqa: ARG002
         """In greedy order."""
         n_datasets = len(self.regret)
-        return greedy_order(self.regret, np.full(n_datasets, 1 / n_datasets), feasible)
+        return greedy_order(self.regret, np.full(n_datasets, 1 / n_datasets), feasible, most=most)
