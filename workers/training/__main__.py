@@ -32,6 +32,8 @@ def main() -> None:
         cli()
     except ServiceError as error:
         sys.exit(f"{error.code}: {error.detail}\n{error.advice}")
+    except OSError as error:
+        sys.exit(f"{error.filename or ''}: {error.strerror or error}")
 
 
 @cli.callback()
