@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-_ENDED = {"succeeded", "failed", "cancelled"}
+ENDED = {"succeeded", "failed", "cancelled"}
 _LONGEST_PAUSE = 2.0
 
 
@@ -121,6 +121,21 @@ class Client:
         """
         return self._call("POST", "/jobs", json={"kind": "verification", "dataset_id": dataset_id, **wishes})
 
+    def measure(self, dataset_id: str, configurations: list[str], **wishes: Any) -> dict[str, Any]:
+        """Begin a job that measures these configurations, at most 50, and stacks nothing.
+
+        Raises: ProblemError.
+        """
+        body = {"kind": "measurement", "dataset_id": dataset_id, "configurations": configurations, **wishes}
+        return self._call("POST", "/jobs", json=body)
+
+    def evaluations(self, job_id: str) -> Iterator[dict[str, Any]]:
+        """All that a job's ended experiments measured, page by page.
+
+        Raises: ProblemError.
+        """
+        return self._pages(f"/jobs/{job_id}/evaluations")
+
     def job(self, job_id: str) -> dict[str, Any]:
         """One job as it is now.
 
@@ -158,7 +173,7 @@ class Client:
         while True:
             job = self.job(job_id)
             on_change(job)
-            if job["status"] in _ENDED:
+            if job["status"] in ENDED:
                 return job
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"{job_id} is still {job['status']} after {timeout} s.")

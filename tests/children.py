@@ -15,6 +15,7 @@ from typing import Any
 
 from app.errors import InvalidRequestError
 from app.isolation import Report
+from workers.experiments import evaluation
 
 Payload = dict[str, Any]
 
@@ -183,3 +184,12 @@ def beget(payload: Payload, report: Report) -> Payload:
     report({"pid": pid})
     time.sleep(payload.get("seconds", 60))
     return {"pid": pid}
+
+
+def measure_or_die(payload: Payload, report: Report) -> Payload:
+    """Measure configurations one after another; one of them kills the process."""
+    for name in payload["configurations"]:
+        if name == "reg-knn-5":
+            os._exit(3)
+        evaluation.measure_together({**payload, "configurations": [name]}, report)
+    return {}

@@ -25,9 +25,12 @@ _POLL_SECONDS = 1
 
 
 class JobRequest(RequestModel):
-    """What to verify: a dataset's best candidates, or the configurations that are named."""
+    """What to verify: a dataset's best candidates, or the configurations that are named; or what only to measure."""
 
-    kind: Literal["verification"] = "verification"
+    kind: Literal["verification", "measurement"] = Field(
+        default="verification",
+        description="A measurement ends with its experiments; it takes the configurations that are named.",
+    )
     dataset_id: str = Field(max_length=100)
     configurations: list[str] | None = Field(default=None, min_length=1, max_length=50)
     k: int = Field(default=5, ge=1, le=50, description="How many candidates, where none are named.")
@@ -51,6 +54,38 @@ class ExperimentResponse(ResponseModel):
     scores: dict[str, float] | None
     fit_cpu_seconds: float | None
     error: dict[str, Any] | None
+
+
+class LearningCurvePoint(ResponseModel):
+    """Scores on the first fold after training on `anchor` rows."""
+
+    anchor: int
+    fit_cpu_seconds: float
+    scores: dict[str, float]
+
+
+class JobEvaluationResponse(ResponseModel):
+    """One ended experiment in full; where `status` is not ok there are no scores, and `error` says why."""
+
+    configuration: str
+    fingerprint: str
+    status: str
+    error: str | None
+    protocol: int | None = None
+    n_rows: int | None = None
+    scores: dict[str, float] = Field(default={}, description="Of the pooled out-of-fold predictions.")
+    scores_a: dict[str, float] = Field(default={}, description="On half A of the rows.")
+    scores_b: dict[str, float] = Field(default={}, description="On half B of the rows.")
+    fold_scores: list[dict[str, float]] = Field(default=[])
+    learning_curve: list[LearningCurvePoint] = Field(default=[])
+    fit_cpu_seconds: float | None = None
+    fit_wall_seconds: float | None = None
+    predict_cpu_seconds_per_1000_rows: float | None = None
+    peak_memory_bytes: int | None = None
+    probe_seconds: float | None = Field(
+        default=None, description="CPU seconds of a fixed piece of work on the measuring machine."
+    )
+    versions: dict[str, str] = Field(default={}, description="Of the libraries that a score depends on.")
 
 
 class ProgressResponse(ResponseModel):
@@ -92,14 +127,17 @@ def create_job(
     """Begin a job; watch it at the address in `Location`."""
     dataset = datasets.get(session, owner, request.dataset_id, lock=True)
     configurations = _configurations(service, dataset, request)
-    job = begin_verification(
-        session,
-        dataset,
-        configurations,
-        metric=request.metric,
-        time_budget_seconds=request.time_budget_seconds,
-        recommendation_id=None,
-    )
+    if request.kind == "measurement":
+        job = _begin_measurement(session, dataset, configurations, request)
+    else:
+        job = begin_verification(
+            session,
+            dataset,
+            configurations,
+            metric=request.metric,
+            time_budget_seconds=request.time_budget_seconds,
+            recommendation_id=None,
+        )
     session.commit()
     ring(service, configurations)
     announce(response, job.id)
@@ -124,6 +162,18 @@ def read_job(job_id: str, session: ReadSession, owner: Owner, response: Response
     return as_response(detail)
 
 
+@router.get("/jobs/{job_id}/evaluations", responses=problem_responses(404, 422))
+def list_evaluations(
+    job_id: str, session: ReadSession, owner: Owner, query: PageParameters
+) -> Page[JobEvaluationResponse]:
+    """What the job's ended experiments measured: all scores, learning curves and costs."""
+    found = jobs.ended_experiments(session, owner, job_id, query.limit, query.after or "")
+    return Page(
+        items=[_evaluation(experiment, task) for experiment, task in found],
+        next_cursor=query.next_cursor([task.id for _, task in found]),
+    )
+
+
 @router.post("/jobs/{job_id}/cancel", status_code=202, responses=problem_responses(404))
 def cancel_job(job_id: str, session: WriteSession, owner: Owner) -> JobResponse:
     """Stop a job; its record and what it measured stay. A job that has ended stays as it is."""
@@ -145,20 +195,14 @@ def begin_verification(
 
     Raises: UnknownMetricError, InvalidRequestError, NoGpuWorkerError.
     """
-    _check_gpu(session, configurations)
-    for configuration in configurations:
-        if configuration.task_type != dataset.task_type:
-            raise InvalidRequestError(
-                f"{configuration.id} does not fit {dataset.task_type}.",
-                f"GET /configurations?task_type={dataset.task_type} lists those that do.",
-            )
+    chosen_configurations = _distinct_and_fitting(session, dataset, configurations)
     chosen = requested_metric(metric, TaskType(dataset.task_type), len(dataset.classes))
     return jobs.begin_verification(
         session,
         owner=dataset.owner,
         dataset_id=dataset.id,
         recommendation_id=recommendation_id,
-        configurations=list({each.id: each for each in configurations}.values()),
+        configurations=chosen_configurations,
         metric=chosen.name,
         time_budget_seconds=time_budget_seconds,
     )
@@ -188,6 +232,35 @@ def as_response(detail: jobs.JobDetail) -> JobResponse:
         result=job.result,
         error=job.error,
     )
+
+
+def _begin_measurement(
+    session: Session, dataset: Dataset, configurations: list[Configuration], request: JobRequest
+) -> Job:
+    if request.configurations is None:
+        raise InvalidRequestError(
+            "A measurement has no configurations.", "Name them in `configurations`, at most 50."
+        )
+    return jobs.begin_measurement(
+        session,
+        owner=dataset.owner,
+        dataset_id=dataset.id,
+        configurations=_distinct_and_fitting(session, dataset, configurations),
+        time_budget_seconds=request.time_budget_seconds,
+    )
+
+
+def _distinct_and_fitting(
+    session: Session, dataset: Dataset, configurations: list[Configuration]
+) -> list[Configuration]:
+    _check_gpu(session, configurations)
+    for configuration in configurations:
+        if configuration.task_type != dataset.task_type:
+            raise InvalidRequestError(
+                f"{configuration.id} does not fit {dataset.task_type}.",
+                f"GET /configurations?task_type={dataset.task_type} lists those that do.",
+            )
+    return list({each.id: each for each in configurations}.values())
 
 
 def _check_gpu(session: Session, configurations: list[Configuration]) -> None:
@@ -232,4 +305,27 @@ def _experiment(experiment: Experiment, task: Task) -> ExperimentResponse:
         scores=result.get("scores"),
         fit_cpu_seconds=result.get("fit_cpu_seconds"),
         error=result.get("error") or task.error,
+    )
+
+
+def _evaluation(experiment: Experiment, task: Task) -> JobEvaluationResponse:
+    result = experiment.result or {}
+    error = result.get("error") or task.error
+    points = [dict(point) for point in result.get("learning_curve", ())]
+    curve = [
+        LearningCurvePoint(
+            anchor=point.pop("anchor"), fit_cpu_seconds=point.pop("fit_cpu_seconds"), scores=point
+        )
+        for point in points
+    ]
+    given = {name: result[name] for name in JobEvaluationResponse.model_fields if name in result}
+    return JobEvaluationResponse.model_validate(
+        {
+            **given,
+            "configuration": experiment.configuration,
+            "fingerprint": experiment.fingerprint,
+            "status": experiment.outcome,
+            "error": error["detail"] if error else None,
+            "learning_curve": curve,
+        }
     )

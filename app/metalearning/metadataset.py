@@ -30,7 +30,7 @@ EVALUATION_SCHEMA = pa.schema(
         pa.field("configuration", pa.string()),
         pa.field("fingerprint", pa.string()),
         pa.field("protocol", pa.int64()),
-        pa.field("status", pa.string()),  # ok, timeout, memory, crash, failed
+        pa.field("status", pa.string()),  # ok, timeout, memory, crash, failed, not_applicable
         pa.field("error", pa.string()),
         pa.field("n_rows", pa.int64()),
         pa.field("n_classes", pa.int64()),

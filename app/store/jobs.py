@@ -14,6 +14,7 @@ from app.store.tables import Dataset, Experiment, Job, Task
 ACTIVE = ("queued", "running")
 UNFINISHED = ("queued", "running")
 EXPERIMENTING, STACKING, DONE = "experimenting", "stacking", "done"
+VERIFICATION, MEASUREMENT = "verification", "measurement"
 
 
 @dataclass(frozen=True)
@@ -36,25 +37,46 @@ def begin_verification(
 ) -> Job:
     """Write a verification job and one experiment per configuration; the dataset counts as used from now."""
     job = Job(
-        id=new_id("job"),
+        kind=VERIFICATION,
         owner=owner,
-        kind="verification",
-        status="queued",
-        phase=EXPERIMENTING,
         dataset_id=dataset_id,
         recommendation_id=recommendation_id,
-        request={
-            "metric": metric,
-            "configurations": [configuration.id for configuration in configurations],
-            "time_budget_seconds": time_budget_seconds,
-        },
+        request={"metric": metric},
         time_budget_seconds=time_budget_seconds,
     )
+    return _begin(session, job, configurations)
+
+
+def begin_measurement(
+    session: Session,
+    *,
+    owner: str,
+    dataset_id: str,
+    configurations: list[Configuration],
+    time_budget_seconds: float,
+) -> Job:
+    """Write a job that ends with its experiments: nothing is stacked, nothing fitted on all rows."""
+    job = Job(
+        kind=MEASUREMENT,
+        owner=owner,
+        dataset_id=dataset_id,
+        request={},
+        time_budget_seconds=time_budget_seconds,
+    )
+    return _begin(session, job, configurations)
+
+
+def _begin(session: Session, job: Job, configurations: list[Configuration]) -> Job:
+    job.id, job.status, job.phase = new_id("job"), "queued", EXPERIMENTING
+    job.request |= {
+        "configurations": [configuration.id for configuration in configurations],
+        "time_budget_seconds": job.time_budget_seconds,
+    }
     session.add(job)
     session.flush()
     session.execute(
         update(Dataset)
-        .where(Dataset.id == dataset_id)
+        .where(Dataset.id == job.dataset_id)
         .values(used_at=now())
         .execution_options(synchronize_session=False)
     )
@@ -96,6 +118,24 @@ def detail(session: Session, owner: str, job_id: str) -> JobDetail:
         .order_by(Task.id)
     ).all()
     return JobDetail(job, tuple((experiment, task) for experiment, task in rows))
+
+
+def ended_experiments(
+    session: Session, owner: str, job_id: str, limit: int, after: str
+) -> list[tuple[Experiment, Task]]:
+    """The job's experiments that have an outcome, in the order in which they were asked for, behind the task `after`.
+
+    Raises: JobNotFoundError.
+    """
+    get(session, owner, job_id)
+    rows = session.execute(
+        select(Experiment, Task)
+        .join(Task, Task.id == Experiment.task_id)
+        .where(Experiment.job_id == job_id, Experiment.outcome.is_not(None), Task.id > after)
+        .order_by(Task.id)
+        .limit(limit)
+    ).all()
+    return [(experiment, task) for experiment, task in rows]
 
 
 def page(session: Session, owner: str, limit: int, before: str | None) -> list[Job]:
@@ -171,6 +211,7 @@ def begin_stacking(session: Session, job_id: str) -> str | None:
         update(Job)
         .where(
             Job.id == job_id,
+            Job.kind == VERIFICATION,
             Job.status == "running",
             Job.phase == EXPERIMENTING,
             Job.cancel_requested_at.is_(None),
@@ -188,8 +229,24 @@ def begin_stacking(session: Session, job_id: str) -> str | None:
     return queue
 
 
+def end_measurement(session: Session, job_id: str) -> bool:
+    """End a measurement with its last experiment, whatever came of them: a failure is a result too."""
+    return _changed(
+        session,
+        update(Job)
+        .where(
+            Job.id == job_id,
+            Job.kind == MEASUREMENT,
+            Job.status.in_(ACTIVE),
+            Job.cancel_requested_at.is_(None),
+            ~_has_unfinished_tasks(),
+        )
+        .values(status="succeeded", phase=DONE, result={}, finished_at=now()),
+    )
+
+
 def fail_without_result(session: Session, job_id: str) -> bool:
-    """End a job of which no experiment left a result."""
+    """End a verification of which no experiment left a result."""
     error = {
         "code": "no_configuration_succeeded",
         "detail": "None of the configurations could be measured.",
@@ -200,6 +257,7 @@ def fail_without_result(session: Session, job_id: str) -> bool:
         update(Job)
         .where(
             Job.id == job_id,
+            Job.kind == VERIFICATION,
             Job.status.in_(ACTIVE),
             Job.phase == EXPERIMENTING,
             Job.cancel_requested_at.is_(None),

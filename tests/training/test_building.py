@@ -1,9 +1,14 @@
 import csv
 import fcntl
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet
 import pytest
 
@@ -13,6 +18,7 @@ from app.metalearning import metadataset
 from app.metalearning.metafeatures import NAMES
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.table import TaskType
+from tests.deployments import wait_until
 from tests.tables import CLASSIFICATION, measure, mixed_table, noise_table
 from workers.training import building, fitting
 
@@ -149,3 +155,70 @@ def test_prior_entropy_is_of_the_sampled_rows():
     assert (facts["n_rows"], facts["n_classes"]) == (4_000, 3)
     shares = np.array([0.3, 0.4, 0.3])
     assert facts["prior_entropy"] == pytest.approx(-np.sum(shares * np.log(shares)), abs=1e-3)
+
+
+def test_what_kills_its_process_costs_only_itself(datasets, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        building, "CONFIGURATIONS", of_regression("knn-5", "ridge-default", "elastic_net-mild")
+    )
+    monkeypatch.setattr(building, "_MEASURE", "tests.children:measure_or_die")
+    assert building.build(datasets, tmp_path, 1, []) == 3
+    rows = rows_of(tmp_path, "mixed")
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "reg-knn-5": "crash",
+        "reg-ridge-default": "ok",
+        "reg-elastic_net-mild": "ok",
+    }
+    assert "exit code 3" in rows["reg-knn-5"]["error"]
+
+
+def test_what_does_not_apply_is_a_cell_without_a_child(datasets, tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "CONFIGURATIONS", of_regression("realmlp-default"))
+    monkeypatch.setattr(building, "_MEASURE", "no child:is started")
+    assert building.build(datasets, tmp_path, 1, []) == 1
+    row = rows_of(tmp_path, "mixed")["reg-realmlp-default"]
+    assert (row["status"], row["error"], row["rmse"]) == ("not_applicable", "needs a GPU", None)
+    assert row["probe_seconds"] > 0
+
+
+def test_batches_are_breadth_first(datasets, tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "CONFIGURATIONS", cheap())
+    batches = building.missing_batches(datasets, tmp_path, [], 1)
+    assert [batch.part.source.task_type for batch in batches[:2]] != [batches[0].part.source.task_type] * 2
+    assert [len(batch.configurations) for batch in batches] == [1, 1, 1, 1]
+    assert [len(batch.configurations) for batch in building.missing_batches(datasets, tmp_path, [], 8)] == [
+        2,
+        2,
+    ]
+
+
+def test_builder_killed_in_the_middle_goes_on(datasets, tmp_path):
+    """kill -9: what was stored stays as it is, nothing of the builder is left running, the rest is measured."""
+    names = ("ridge-default", "knn-5", "catboost-300", "random_forest-200", "extra_trees-200", "ridge-strong")
+    begun = start_builder(datasets, tmp_path, names)
+    wait_until(lambda: rows_of(tmp_path, "mixed"), 120)
+    started = psutil.Process(begun.pid).children(recursive=True)
+    os.kill(begun.pid, signal.SIGKILL)
+    begun.wait()
+    wait_until(lambda: not any(process.is_running() for process in started), 20)
+    stored = rows_of(tmp_path, "mixed")
+    assert 0 < len(stored) < len(names)
+    assert start_builder(datasets, tmp_path, names).wait(timeout=300) == 0
+    found = rows_of(tmp_path, "mixed")
+    assert set(found) == {f"reg-{name}" for name in names}
+    assert {name: found[name] for name in stored} == stored
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "mixed.parquet"}
+
+
+def of_regression(*names):
+    return {f"reg-{name}": find_configuration(f"reg-{name}") for name in names}
+
+
+def start_builder(datasets, parts, names):
+    text = (
+        "from pathlib import Path\n"
+        "from tests.training.test_building import building, of_regression\n"
+        f"building.CONFIGURATIONS = of_regression(*{names!r})\n"
+        f"building.build(Path({str(datasets)!r}), Path({str(parts)!r}), 1, [])\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", text])

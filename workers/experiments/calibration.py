@@ -23,13 +23,19 @@ def recent_probe(file: Path) -> float:
 
     Taken before and after a cell, it tells how fast the machine was meanwhile, and costs next to nothing.
     """
-    kept = json.loads(file.read_text()) if file.exists() else None
+    kept = _kept(file)
     if kept is None or not 0 <= time.time() - kept["at"] < _LASTS_SECONDS:
         kept = {"at": time.time(), "seconds": probe_seconds()}
         writing = file.with_suffix(f".{os.getpid()}")
         writing.write_text(json.dumps(kept))
         writing.replace(file)
     return float(kept["seconds"])
+
+
+def last_probe(file: Path) -> float | None:
+    """The machine's last probe, however old; None where there was none."""
+    kept = _kept(file)
+    return None if kept is None else kept["seconds"]
 
 
 def probe_seconds(repeats: int = 3) -> float:
@@ -45,3 +51,10 @@ def probe_seconds(repeats: int = 3) -> float:
         sum(index * index % 7 for index in range(300_000))
         seconds.append(time.thread_time() - began)
     return float(np.median(seconds))
+
+
+def _kept(file: Path) -> dict[str, float] | None:
+    if not file.exists():
+        return None
+    kept: dict[str, float] = json.loads(file.read_text())
+    return kept

@@ -14,7 +14,7 @@ from app.store import blobs
 from app.store.tables import Dataset, Evaluation, Experiment, Job
 from app.store.tasks import Claim
 from workers.experiments import evaluation
-from workers.experiments.calibration import PROBE_FILE
+from workers.experiments.calibration import PROBE_FILE, last_probe
 
 _SHORTEST_SECONDS = 5.0
 
@@ -41,7 +41,10 @@ def load(
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
     """Write the result; time-outs and refusals are results too."""
     experiment = session.scalars(select(Experiment).where(Experiment.task_id == held.task_id)).one()
-    result: dict[str, Any] = outcome.value or {"error": outcome.error or _broken_limit(outcome)}
+    result: dict[str, Any] = outcome.value or {
+        "error": outcome.error or _broken_limit(outcome),
+        "probe_seconds": last_probe(folder.parent / PROBE_FILE),
+    }
     experiment.outcome = _outcome(outcome)
     experiment.result = result
     if outcome.ending is Ending.OK:

@@ -1,4 +1,4 @@
-"""A verification job's steps: experiments, then stacking, then the end."""
+"""A job's steps: experiments, then stacking where it is a verification, then the end."""
 
 from sqlalchemy.orm import Session
 
@@ -11,6 +11,6 @@ def advance(session: Session, job_id: str) -> str | None:
         return None
     jobs.drop_late_experiments(session, job_id)
     queue = jobs.begin_stacking(session, job_id)
-    if queue is None:
+    if queue is None and not jobs.end_measurement(session, job_id):
         jobs.fail_without_result(session, job_id)
     return queue

@@ -9,15 +9,17 @@ import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Annotated, Any  # noqa: E402
 
+import httpx  # noqa: E402
 import typer  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from app.client import ProblemError  # noqa: E402
 from app.errors import ServiceError  # noqa: E402
 from app.metalearning import metadataset  # noqa: E402
 from app.metalearning.contents import Contents, load_contents  # noqa: E402
 from app.presenting import contents_as_a_whole, contents_by_task_type  # noqa: E402
-from workers.training import building, exchange, fitting  # noqa: E402
+from workers.training import building, exchange, fitting, remote  # noqa: E402
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -45,11 +47,21 @@ def _group() -> None:
 def build(
     datasets: Annotated[Path, typer.Option(help="Folder of Parquet files with an inventory.csv.")],
     parts: Annotated[Path, typer.Option(help="Folder for one file per dataset.")] = Path("build/metadataset"),
-    workers: Annotated[int, typer.Option(min=1, help="Datasets measured at the same time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Batches measured here at the same time.")] = 1,
+    url: Annotated[str | None, typer.Option(help="A service whose workers measure instead.")] = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="The service has workers with a GPU.")] = False,
 ) -> None:
-    """Measure every configuration on every dataset; run it again to go on."""
+    """Measure every configuration on every dataset, here or on a service; run it again to go on."""
     known = metadataset.read_evaluations(metadataset.DATA_DIR / "evaluations.parquet")
-    typer.echo(f"Measured {building.build(datasets, parts, workers, known)} cells.")
+    if url is None:
+        measured = building.build(datasets, parts, workers, known)
+    else:
+        try:
+            measured = remote.build(datasets, parts, url, known, gpu=gpu)
+        except (ProblemError, remote.AnotherPortfolioError, httpx.TransportError) as error:
+            typer.echo(f"{error} What was measured is stored; run the command again to go on.", err=True)
+            raise typer.Exit(1) from error
+    typer.echo(f"Measured {measured} cells.")
 
 
 @cli.command()

@@ -40,6 +40,7 @@ ORDER_SEED = 7
 # So many configurations of a dataset are measured by one child: enough to share what they share, few enough that an
 # unfinished build has some configurations on all datasets.
 BATCH = 8
+_MEASURE = "workers.experiments.evaluation:measure_together"
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,7 @@ class _Bench:
             "configurations": [each.id for each in waiting],
             "probe_file": str(self._probe_file),
         }
-        function = "workers.experiments.evaluation:measure_together"
-        outcome = Child(function, payload, folder, evaluation.limits(MEMORY_BYTES), on_message=take).run()
+        outcome = Child(_MEASURE, payload, folder, evaluation.limits(MEMORY_BYTES), on_message=take).run()
         shutil.rmtree(folder, ignore_errors=True)
         if outcome.ending is not Ending.OK and waiting:
             found = ended(waiting[0], outcome, recent_probe(self._probe_file))

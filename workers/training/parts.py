@@ -52,6 +52,12 @@ class Part:
             self.rows.append(facts.columns | row | found)
             metadataset.write_evaluations(self.rows, self._path(self._folder))
 
+    def holds(self, configuration: Configuration) -> bool:
+        """Whether the configuration's cell is here."""
+        cell = (self.source.name, configuration.fingerprint, protocol.PROTOCOL)
+        with self._writing:
+            return cell in {key(row) for row in self.rows}
+
     def _path(self, folder: Path) -> Path:
         return folder / f"{self.source.name}.parquet"
 
@@ -92,6 +98,22 @@ def measured(result: dict[str, Any]) -> dict[str, Any]:
         **{name: result[name] for name in _MEASURED},
         "status": "ok",
         "versions": json.dumps(result["versions"]),
+    }
+
+
+def fetched(found: dict[str, Any], own_probe: float) -> dict[str, Any]:
+    """The columns of a cell from an evaluation as a service tells it; the builder's own probe where that tells none."""
+    if found["status"] == "ok":
+        points = [
+            {"anchor": point["anchor"], "fit_cpu_seconds": point["fit_cpu_seconds"], **point["scores"]}
+            for point in found["learning_curve"]
+        ]
+        return measured(found | {"learning_curve": points})
+    return {
+        "status": found["status"],
+        "error": found["error"],
+        "probe_seconds": found["probe_seconds"] or own_probe,
+        "versions": json.dumps(found["versions"]),
     }
 
 
