@@ -127,9 +127,22 @@ class Job(Base):
     cancel_requested_at: Mapped[float | None]
     time_budget_seconds: Mapped[float]
     deadline: Mapped[float | None]
+    version: Mapped[int] = mapped_column(default=0)  # the position of its newest event
     created_at: Mapped[float] = mapped_column(default=now())
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+
+
+class JobEvent(Base):
+    """A change of a job that somebody may watch for; positions of a job are 1, 2, 3, … in the order of commits."""
+
+    __tablename__ = "job_events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[float] = mapped_column(default=now())
 
 
 class Task(Base):
