@@ -10,6 +10,7 @@ from app.metalearning.importing import Measure, read_matrix, read_scenario
 from app.metalearning.importing.evidence import FEWEST_GROUPS
 from app.metalearning.importing.matrix import FEWEST_ALGORITHMS, FEWEST_DATASETS, PENALTY, STATUSES
 from tests.scenarios import ACCURACY, write_files
+from workers.training.importing import FEWEST_FOLDS, MOST_FITTED, MOST_FOLDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "importing.md").read_text()
 EXAMPLES = dict(re.findall(r"`([\w.]+)`\n```\n(.*?)```", PAGE, re.DOTALL))
@@ -46,3 +47,5 @@ def test_page_names_every_refusal_and_the_least_sizes() -> None:
         f"At least {FEWEST_DATASETS} datasets in {FEWEST_GROUPS} groups and {FEWEST_ALGORITHMS} algorithms"
     )
     assert least in PAGE
+    assert f"more than {MOST_FOLDS}, whole groups are dealt to {MOST_FOLDS} folds" in PAGE
+    assert f"at least {FEWEST_FOLDS}, where there are more than {MOST_FITTED // MOST_FOLDS} datasets" in PAGE

@@ -83,6 +83,12 @@ def test_many_groups_are_held_out_in_a_bounded_number_of_folds():
     assert report["groups"] > 5
 
 
+def test_large_matrices_get_fewer_folds(monkeypatch):
+    monkeypatch.setattr(importing, "MOST_FITTED", 120)
+    monkeypatch.setattr(importing, "FEWEST_FOLDS", 2)
+    assert fit_imported(decided()).report["folds"] == 3
+
+
 def test_official_folds_are_reported_beside_the_groups():
     folds = np.stack([np.arange(40) % 4, np.arange(40) % 3])
     official = fit_imported(decided(folds=folds)).report["official"]

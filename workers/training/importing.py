@@ -15,8 +15,10 @@ from workers.training import proof
 from workers.training.fitting import fit_forest, fit_level_forest
 from workers.training.proof import HeldOut
 
-# Every group is held out alone where there are no more of them; otherwise in this many folds.
-MOST_FOLDS = 50
+# Every group is held out alone where there are no more of them, otherwise whole groups in folds. Large matrices get fewer
+# folds, so that the proof takes minutes: the fits of all folds see about so many datasets at most.
+MOST_FOLDS, FEWEST_FOLDS = 50, 10
+MOST_FITTED = 25_000
 VIRTUAL_BEST, BEST_CONSTANT = "virtual_best", "best_constant"
 _CONSTANTS = ("single_best", "average_rank", "portfolio")
 
@@ -28,7 +30,8 @@ def fit_imported(matrix: PerformanceMatrix) -> Fitted:
     """
     check_size(matrix)
     evidence = as_evidence(matrix)
-    folds = [str(fold) for fold in deal_folds(evidence.groups, MOST_FOLDS)]
+    most_folds = min(MOST_FOLDS, max(FEWEST_FOLDS, MOST_FITTED // len(evidence.datasets)))
+    folds = [str(fold) for fold in deal_folds(evidence.groups, most_folds)]
     seen = proof.hold_out(evidence, folds, fit_forest, fit_level_forest, "groups")
     report = {
         **proof.summarise(evidence, seen),

@@ -100,7 +100,7 @@ def _measure(described: dict[str, Value], name: str | None) -> Measure:
     at = 0 if name is None else names.index(name)
     is_run_time = kinds[at].lower() == _RUNTIME
     cutoff = _number(described, "algorithm_cutoff_time") if is_run_time else None
-    return Measure(names[at], maximised[at].lower() == "true", is_run_time, cutoff)
+    return Measure(names[at], maximised[at].lower() in {"true", "yes"}, is_run_time, cutoff)
 
 
 def _number(described: dict[str, Value], key: str) -> float | None:
