@@ -56,7 +56,7 @@ def answer(run: Any, arguments: str) -> None:
 
 def built(datasets: str, cells: Cells, workers: int, batch: int) -> dict[str, float]:
     """The builder on these cells: a child per `batch` configurations of a dataset, every cell stored as it ends."""
-    isolation.preload("workers.experiments.evaluation", *pipelines.libraries())
+    isolation.preload("workers.experiments.evaluation", "workers.experiments.warming", *pipelines.libraries())
     isolation.warm_up()
     building.BATCH = batch
     wanted = {(dataset, find_configuration(name).fingerprint) for dataset, name in cells}

@@ -63,7 +63,7 @@ def build(folder: Path, parts: Path, workers: int, known: list[dict[str, Any]]) 
         workers: batches measured at the same time, one core each.
         known: evaluations that need no measuring again (the shipped ones).
     """
-    isolation.preload("workers.experiments.evaluation", *pipelines.libraries())
+    isolation.preload("workers.experiments.evaluation", "workers.experiments.warming", *pipelines.libraries())
     with only_builder(parts), bar_of(known) as bar, ThreadPoolExecutor(workers) as pool:
         batches = missing_batches(folder, parts, known, BATCH)
         bar.begin([each for batch in batches for each in batch.configurations])
