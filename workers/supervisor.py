@@ -41,7 +41,7 @@ class Supervisor:
     """One per worker process; `work` is called from as many threads as there are slots."""
 
     def __init__(self, settings: Settings) -> None:
-        isolation.preload("workers.tasks.computing", *pipelines.libraries())
+        isolation.preload("workers.tasks.computing", "workers.experiments.warming", *pipelines.libraries())
         self.settings = settings
         self.database = Database(settings)
         self.doorbell = Doorbell(settings)
