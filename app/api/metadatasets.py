@@ -115,7 +115,7 @@ class NearDatasetResponse(ResponseModel):
 
     dataset: str
     weight: float
-    winner: str
+    winner: str | None = Field(description="None where every algorithm ran out of time.")
     winner_performance: float
 
 

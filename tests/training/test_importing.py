@@ -180,6 +180,16 @@ def test_answer_names_what_wins_on_datasets_like_this(knowledge):
         assert first.winner_performance == knowledge.matrix.performances[at].max()
 
 
+def test_nobody_wins_where_every_algorithm_ran_out_of_time():
+    given = decided(measure=RUN_TIME)
+    odd = np.arange(40) % 2 == 1
+    unsolved = dataclasses.replace(given, performances=np.where(odd[:, None], 500.0, given.performances))
+    of = load(dump(unsolved, fit_imported(unsolved)))
+    assert {each.winner for each in recommend_algorithms(of, known(of, 0)).neighbours} == {"a0"}
+    for each in recommend_algorithms(of, known(of, 1)).neighbours:
+        assert (each.winner, each.winner_performance) == (None, 1000)
+
+
 def test_interval_holds_nine_of_ten_performances(knowledge):
     inside = [
         each.expected.low <= values[int(each.algorithm[1])] <= each.expected.high

@@ -18,6 +18,7 @@ from app.metalearning.experience import (
     unlike_any_known,
 )
 from app.metalearning.importing.knowledge import ImportedKnowledge
+from app.metalearning.importing.matrix import PENALTY
 from app.metalearning.table import FloatArray
 
 
@@ -48,7 +49,7 @@ class NearDataset:
 
     dataset: str
     weight: float
-    winner: str
+    winner: str | None  # None where every algorithm ran out of time
     winner_performance: float
 
 
@@ -152,12 +153,11 @@ def _expected_seconds(knowledge: ImportedKnowledge, vector: FloatArray) -> Float
 def _neighbours(knowledge: ImportedKnowledge, vector: FloatArray) -> tuple[NearDataset, ...]:
     evidence = knowledge.evidence
     performances = knowledge.matrix.scored[knowledge.rows]
-    return tuple(
-        NearDataset(
-            evidence.datasets[each.row],
-            each.weight,
-            evidence.configurations[each.winner],
-            float(performances[each.row, each.winner]),
-        )
-        for each in nearest_datasets(knowledge, evidence.headline_losses, vector)
-    )
+    cutoff = knowledge.matrix.measure.cutoff_seconds
+    out_of_time = np.inf if cutoff is None else PENALTY * cutoff
+    neighbours = []
+    for each in nearest_datasets(knowledge, evidence.headline_losses, vector):
+        best = float(performances[each.row, each.winner])
+        winner = evidence.configurations[each.winner] if best < out_of_time else None
+        neighbours.append(NearDataset(evidence.datasets[each.row], each.weight, winner, best))
+    return tuple(neighbours)
