@@ -73,9 +73,9 @@ def test_service_measures_what_one_machine_measures(
     building.build(datasets, here, 1, [])
     assert remote.build(datasets, there, deployment.url, []) == 6, deployment.log()[-3000:]
     expected, found = cells(here), cells(there)
-    assert {key: without_costs(row) for key, row in found.items()} == {
-        key: without_costs(row) for key, row in expected.items()
-    }
+    assert found.keys() == expected.keys()
+    for cell, row in found.items():
+        assert without_costs(row) == without_costs(expected[cell]), cell
     statuses = [row["status"] for row in found.values()]
     assert sorted(statuses) == ["failed", "not_applicable", "ok", "ok", "ok", "ok"]
     assert all(0 < row["probe_seconds"] < 10 for row in found.values())
@@ -156,5 +156,5 @@ def start_builder(datasets: Path, parts: Path, url: str) -> subprocess.Popen:
 
 
 def test_service_that_is_not_there_is_named(datasets: Path, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="No service is ready at http://127.0.0.1:1"):
+    with pytest.raises(SystemExit, match="No service is ready at http"):
         remote.build(datasets, tmp_path, "http://127.0.0.1:1", [])

@@ -97,7 +97,7 @@ def measured(result: dict[str, Any]) -> dict[str, Any]:
         **metadataset.flatten_scores(result),
         **{name: result[name] for name in _MEASURED},
         "status": "ok",
-        "versions": json.dumps(result["versions"]),
+        "versions": json.dumps(result["versions"], sort_keys=True),
     }
 
 
@@ -113,7 +113,7 @@ def fetched(found: dict[str, Any], own_probe: float) -> dict[str, Any]:
         "status": found["status"],
         "error": found["error"],
         "probe_seconds": found["probe_seconds"] or own_probe,
-        "versions": json.dumps(found["versions"]),
+        "versions": json.dumps(found["versions"], sort_keys=True),
     }
 
 
