@@ -35,7 +35,7 @@ test-deep: $(STAMP) ## tests of the neural learners, in .venv-deep with PyTorch 
 
 bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-experiments bench-api ## every benchmark; results in benchmarks/results/
 
-bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, api, evidence (needs DATASETS)
+bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, experiments (DATASETS too), api, evidence (needs DATASETS)
 	@$(BIN)/python -m benchmarks.$*
 
 check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables
