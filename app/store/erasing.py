@@ -9,7 +9,17 @@ from sqlalchemy import delete, null, select, update
 from sqlalchemy.orm import Session
 
 from app.store import blobs
-from app.store.tables import Base, Dataset, Evaluation, Experiment, Job, Model, Recommendation, Task
+from app.store.tables import (
+    Base,
+    Dataset,
+    Evaluation,
+    Experiment,
+    Job,
+    JobEvent,
+    Model,
+    Recommendation,
+    Task,
+)
 
 _ERASED = "Erased with the dataset."
 
@@ -29,6 +39,11 @@ _MEASUREMENT = (
 )
 _JOB_REQUEST = {"metric", "configurations", "time_budget_seconds"}
 _JOB_RESULT = {"model_id", "metric", "winner", "leaderboard", "stack_comparison"}
+_EVENT = (
+    {"kind", "configurations", "configuration", "phase", "done", "total", "anchor", "attempt"}
+    | {"reason", "failures", "lost"}
+    | {"outcome", "status", "error"}  # of the error its code alone
+)
 _RECOMMENDATION_REQUEST = {"metric", "strategy", "k", "verify", "time_budget_seconds"}
 _RECOMMENDATION_BODY = {
     "dataset_id",
@@ -69,6 +84,10 @@ def _erase_jobs(session: Session, dataset_id: str, *, contributes: bool) -> list
         job.request = _only(job.request, _JOB_REQUEST)
         job.result = _result(job.result) if contributes and job.result else null()
         job.error = _error(job.error)
+    kept_of_events = _EVENT | ({"scores"} if contributes else set())
+    events = select(JobEvent).join(Job, Job.id == JobEvent.job_id).where(Job.dataset_id == dataset_id)
+    for event in session.scalars(events):
+        event.data = _only(event.data, kept_of_events)
     of_dataset = Job.dataset_id == dataset_id
     for task in session.scalars(select(Task).join(Job, Job.id == Task.job_id).where(of_dataset)):
         task.progress = {}

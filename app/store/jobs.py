@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 
 from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
+from app.store import events
 from app.store.database import new_id, now
 from app.store.tables import Dataset, Experiment, Job, Task
 
-ACTIVE = ("queued", "running")
+ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")
 EXPERIMENTING, STACKING, DONE = "experimenting", "stacking", "done"
 VERIFICATION, MEASUREMENT = "verification", "measurement"
@@ -91,6 +92,12 @@ def _begin(session: Session, job: Job, configurations: list[Configuration]) -> J
             )
         )
     session.flush()
+    events.record(
+        session,
+        job.id,
+        events.QUEUED,
+        {"kind": job.kind, "configurations": job.request["configurations"]},
+    )
     return job
 
 
@@ -163,41 +170,19 @@ def request_cancel(session: Session, owner: str, job_id: str) -> Job:
 def end_cancelled(session: Session, job_id: str) -> bool:
     """End a job whose cancellation was asked for, once none of its tasks runs any more."""
     asked = exists().where(Job.id == job_id, Job.cancel_requested_at.is_not(None))
-    session.execute(
-        update(Task)
-        .where(Task.job_id == job_id, Task.status == "queued", asked)
-        .values(status="cancelled", finished_at=now())
-    )
-    return _changed(
-        session,
-        update(Job)
-        .where(
-            Job.id == job_id,
-            Job.status.in_(ACTIVE),
-            Job.cancel_requested_at.is_not(None),
-            ~_has_unfinished_tasks(),
-        )
-        .values(status="cancelled", phase=DONE, finished_at=now()),
-    )
+    _drop_queued(session, Task.job_id == job_id, asked)
+    return _end(session, job_id, "cancelled", Job.cancel_requested_at.is_not(None), ~_has_unfinished_tasks())
 
 
 def drop_late_experiments(session: Session, job_id: str) -> bool:
     """Past the deadline nothing new starts: queued experiments end, so that what was measured can be used."""
     late = exists().where(Job.id == job_id, Job.deadline < now())
-    return _changed(
-        session,
-        update(Task)
-        .where(Task.job_id == job_id, Task.kind == "experiment", Task.status == "queued", late)
-        .values(
-            status="cancelled",
-            finished_at=now(),
-            error={
-                "code": "time_budget_spent",
-                "detail": "The job's time budget was spent before this experiment began.",
-                "advice": "Ask for a larger time_budget_seconds, or fewer configurations.",
-            },
-        ),
-    )
+    error = {
+        "code": "time_budget_spent",
+        "detail": "The job's time budget was spent before this experiment began.",
+        "advice": "Ask for a larger time_budget_seconds, or fewer configurations.",
+    }
+    return _drop_queued(session, Task.job_id == job_id, Task.kind == "experiment", late, error=error)
 
 
 def begin_stacking(session: Session, job_id: str) -> str | None:
@@ -226,23 +211,14 @@ def begin_stacking(session: Session, job_id: str) -> str | None:
     on_gpu = exists().where(Task.job_id == job_id, Task.queue == "gpu", Task.status == "succeeded")
     queue = "gpu" if session.scalar(select(on_gpu)) else "cpu"
     _add_task(session, job_id, "stacking", queue)
+    events.record(session, job_id, events.PHASE, {"phase": STACKING})
     return queue
 
 
 def end_measurement(session: Session, job_id: str) -> bool:
     """End a measurement with its last experiment, whatever came of them: a failure is a result too."""
-    return _changed(
-        session,
-        update(Job)
-        .where(
-            Job.id == job_id,
-            Job.kind == MEASUREMENT,
-            Job.status.in_(ACTIVE),
-            Job.cancel_requested_at.is_(None),
-            ~_has_unfinished_tasks(),
-        )
-        .values(status="succeeded", phase=DONE, result={}, finished_at=now()),
-    )
+    ready = (Job.kind == MEASUREMENT, Job.cancel_requested_at.is_(None), ~_has_unfinished_tasks())
+    return _end(session, job_id, "succeeded", *ready, result={})
 
 
 def fail_without_result(session: Session, job_id: str) -> bool:
@@ -252,40 +228,24 @@ def fail_without_result(session: Session, job_id: str) -> bool:
         "detail": "None of the configurations could be measured.",
         "advice": "Look at the experiments' errors; a larger time budget or other configurations may help.",
     }
-    return _changed(
-        session,
-        update(Job)
-        .where(
-            Job.id == job_id,
-            Job.kind == VERIFICATION,
-            Job.status.in_(ACTIVE),
-            Job.phase == EXPERIMENTING,
-            Job.cancel_requested_at.is_(None),
-            ~_has_unfinished_tasks(),
-            ~exists().where(Experiment.job_id == Job.id, Experiment.outcome == "ok"),
-        )
-        .values(status="failed", phase=DONE, error=error, finished_at=now()),
+    hopeless = (
+        Job.kind == VERIFICATION,
+        Job.phase == EXPERIMENTING,
+        Job.cancel_requested_at.is_(None),
+        ~_has_unfinished_tasks(),
+        ~exists().where(Experiment.job_id == Job.id, Experiment.outcome == "ok"),
     )
+    return _end(session, job_id, "failed", *hopeless, error=error)
 
 
 def fail(session: Session, job_id: str, error: dict[str, Any]) -> bool:
     """End a job with the reason."""
-    return _changed(
-        session,
-        update(Job)
-        .where(Job.id == job_id, Job.status.in_(ACTIVE))
-        .values(status="failed", phase=DONE, error=error, finished_at=now()),
-    )
+    return _end(session, job_id, "failed", error=error)
 
 
 def succeed(session: Session, job_id: str, result: dict[str, Any]) -> bool:
     """End a job with its result; false where it had ended before."""
-    return _changed(
-        session,
-        update(Job)
-        .where(Job.id == job_id, Job.status == "running")
-        .values(status="succeeded", phase=DONE, result=result, finished_at=now()),
-    )
+    return _end(session, job_id, "succeeded", Job.status == "running", result=result)
 
 
 def due(session: Session) -> list[str]:
@@ -307,6 +267,33 @@ def _add_task(session: Session, job_id: str, kind: str, queue: str) -> Task:
     session.add(task)
     session.flush()
     return task
+
+
+def _drop_queued(session: Session, *where: Any, error: dict[str, Any] | None = None) -> bool:
+    """End tasks that nobody has claimed. One that is being claimed right now is left to its worker, not waited for."""
+    queued = select(Task.id).where(Task.status == "queued", *where).order_by(Task.id)
+    ids = session.scalars(queued.with_for_update(skip_locked=True)).all()
+    if not ids:
+        return False
+    dropped = {"status": "cancelled", "finished_at": now(), **({"error": error} if error else {})}
+    _changed(session, update(Task).where(Task.id.in_(ids)).values(dropped))
+    for task_id in ids:
+        events.record_of_task(session, task_id, "ended", outcome="cancelled", error=error and error["code"])
+    return True
+
+
+def _end(session: Session, job_id: str, status: str, *where: Any, **left: Any) -> bool:
+    """End the job, for exactly one caller; its last event goes with it."""
+    ended = _changed(
+        session,
+        update(Job)
+        .where(Job.id == job_id, Job.status.in_(ACTIVE), *where)
+        .values(status=status, phase=DONE, finished_at=now(), **left),
+    )
+    if ended:
+        error = left.get("error") or {}
+        events.record(session, job_id, events.ENDED, {"status": status, "error": error.get("code")})
+    return ended
 
 
 def _has_unfinished_tasks() -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
+from app.store import events
 from app.store.database import now
 from app.store.tables import Job, Task
 
@@ -65,20 +66,27 @@ def claim(session: Session, queue: str, worker: str, lease_seconds: float) -> Cl
     ).one_or_none()
     if claimed is None:
         return None
-    session.execute(
+    begun = session.execute(
         update(Job)
         .where(Job.id == claimed.job_id, Job.status == "queued")
         # The budget counts from here: time in the queue is not the job's.
         .values(status="running", started_at=now(), deadline=now() + Job.time_budget_seconds)
-    )
+        .returning(Job.id)
+    ).one_or_none()
+    if begun is not None:
+        events.record(session, claimed.job_id, events.RUNNING, {})
+    events.record_of_task(session, task_id, "started", attempt=claimed.attempt)
     seconds_left = session.scalars(select(Job.deadline - now()).where(Job.id == claimed.job_id)).one() or 0.0
     return Claim(task_id, claimed.attempt, claimed.job_id, claimed.kind, seconds_left)
 
 
 def renew(session: Session, held: Claim, lease_seconds: float, progress: dict[str, Any]) -> Renewal:
     """Prolong the lease and note the progress; tells when the task was lost or is to be cancelled."""
+    before = session.scalar(select(Task.progress).where(Task.id == held.task_id))
     if not _write(session, held, lease_expires_at=now() + lease_seconds, progress=progress):
         return Renewal.LOST
+    if progress != before:
+        events.record_of_task(session, held.task_id, "progress", **progress)
     asked = session.scalar(select(Job.cancel_requested_at).where(Job.id == held.job_id))
     return Renewal.KEPT if asked is None else Renewal.CANCELLED
 
@@ -90,12 +98,18 @@ def finish(session: Session, held: Claim) -> bool:
 
 def cancel(session: Session, held: Claim) -> bool:
     """End the task as cancelled."""
-    return _write(session, held, status="cancelled", finished_at=now(), lease_expires_at=None)
+    ended = _write(session, held, status="cancelled", finished_at=now(), lease_expires_at=None)
+    if ended:
+        events.record_of_task(session, held.task_id, "ended", outcome="cancelled")
+    return ended
 
 
 def release(session: Session, held: Claim) -> bool:
     """Give the task back unharmed: another worker takes it at once."""
-    return _write(session, held, status="queued", lease_expires_at=None, worker=None)
+    released = _write(session, held, status="queued", lease_expires_at=None, worker=None)
+    if released:
+        events.record_of_task(session, held.task_id, "retried", reason="released")
+    return released
 
 
 def fail(session: Session, held: Claim, error: dict[str, Any]) -> bool:
@@ -117,7 +131,7 @@ def fail_attempt(session: Session, held: Claim, error: dict[str, Any]) -> bool:
             error=error,
         )
     pause = _BACK_OFF_SECONDS * 2**failures * random.uniform(0.5, 1.5)  # noqa: S311  jitter, not secrecy
-    _write(
+    is_queued = _write(
         session,
         held,
         status="queued",
@@ -127,6 +141,8 @@ def fail_attempt(session: Session, held: Claim, error: dict[str, Any]) -> bool:
         not_before=now() + pause,
         error=error,
     )
+    if is_queued:
+        events.record_of_task(session, held.task_id, "retried", reason="crashed", failures=failures)
     return False
 
 
@@ -136,6 +152,7 @@ def reap(session: Session) -> list[tuple[str, str]]:
     found = session.execute(
         select(Task.id, Task.kind, Task.lost)
         .where(Task.status == "running", expired)
+        .order_by(Task.job_id, Task.id)  # events lock the jobs in this order
         .with_for_update(skip_locked=True)
     ).all()
     ended = []
@@ -159,6 +176,8 @@ def reap(session: Session) -> list[tuple[str, str]]:
         session.execute(
             update(Task).where(Task.id == task_id, Task.status == "running", expired).values(**values)
         )
+        if not over:
+            events.record_of_task(session, task_id, "retried", reason="lost", lost=lost)
     return ended
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.errors import DatasetInUseError, DatasetNotFoundError, ModelNotFoundError
-from app.store import blobs, datasets, jobs, models
+from app.store import blobs, datasets, events, jobs, models
 from app.store.database import Database
 from app.store.tables import (
     Blob,
@@ -36,7 +36,7 @@ def test_owners_words_are_everywhere_before(database: Database, tmp_path: Path) 
         *(f"datasets.{name}" for name in ("name", "target", "classes", "columns", "reading", "findings")),
         *("blob_chunks.content", "recommendations.request", "recommendations.body"),
         *("jobs.request", "jobs.result", "jobs.error", "tasks.error", "tasks.progress"),
-        *("experiments.result", "evaluations.result", "models.card", "models.script"),
+        *("experiments.result", "evaluations.result", "models.card", "models.script", "job_events.data"),
     }
 
 
@@ -66,7 +66,8 @@ def test_rows_predictions_and_models_go(database: Database, tmp_path: Path, cont
 def test_contributed_scores_and_metafeatures_stay(database: Database, tmp_path: Path) -> None:
     dataset_id = verified(database, tmp_path, contribute=True)
     delete(database, dataset_id)
-    assert places(database, str(SCORE)) == {"jobs.result", "experiments.result", "evaluations.result"}
+    scored = {"jobs.result", "experiments.result", "evaluations.result", "job_events.data"}
+    assert places(database, str(SCORE)) == scored
     assert places(database, str(METAFEATURE)) == {"datasets.metafeatures"}
     assert places(database, "1503") == {"datasets.n_rows"}
     with database.read() as session:
@@ -101,6 +102,7 @@ def test_record_of_what_was_done_stays(database: Database, tmp_path: Path, contr
         dataset = session.scalars(select(Dataset)).one()
         job = session.scalars(select(Job)).one()
         detail = jobs.detail(session, "local", job.id)
+        told = events.after(session, job.id, 0)
         errors = [task.error for task in session.scalars(select(Task))]
     assert (dataset.id, dataset.owner, dataset.task_type) == (dataset_id, "local", "classification")
     assert dataset.created_at <= dataset.used_at <= dataset.deleted_at
@@ -108,6 +110,7 @@ def test_record_of_what_was_done_stays(database: Database, tmp_path: Path, contr
     assert job.request["metric"] == "accuracy"
     assert len(job.request["configurations"]) == 2
     assert [experiment.outcome for experiment, _ in detail.experiments] == ["ok", "failed"]
+    assert [event.data.get("outcome") for event in told] == [None, "ok", "failed"]
     assert {error["code"] for error in [*errors, job.error]} == {"configuration_failed"}
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from app.metalearning.portfolio import configurations_of
 from app.metalearning.table import TaskType
-from app.store import blobs, datasets, jobs, recommendations
+from app.store import blobs, datasets, events, jobs, recommendations
 from app.store.database import Database, new_id
 from app.store.tables import Base, Dataset, Evaluation, Experiment, Job, Model, Task
 
@@ -93,6 +93,9 @@ def verified(database: Database, folder: Path, *, contribute: bool) -> str:
             .where(Task.job_id == job_id)
             .values(status="succeeded", error=_error(), progress={"said": SECRET})
         )
+        for each in (good, bad):
+            said = {"scores": each.result.get("scores"), "said": SECRET}
+            events.record_of_task(session, each.task_id, "ended", outcome=each.outcome, **said)
         job = session.scalars(select(Job).where(Job.id == job_id)).one()
         session.add(
             Model(

@@ -10,8 +10,8 @@ from app.config import Settings
 from app.errors import DatasetNotFoundError
 from app.isolation import Ending, Limits, Outcome
 from app.metalearning import protocol
-from app.store import blobs
-from app.store.tables import Dataset, Evaluation, Experiment, Job
+from app.store import blobs, events
+from app.store.tables import Dataset, Evaluation, Experiment, Job, Task
 from app.store.tasks import Claim
 from workers.experiments import evaluation
 from workers.experiments.calibration import PROBE_FILE, last_probe
@@ -64,11 +64,22 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
             result=result,
         )
     )
+    session.flush()
+    events.record_of_task(  # last, since from here on other writers of the job wait
+        session,
+        held.task_id,
+        "ended",
+        outcome=experiment.outcome,
+        scores=result.get("scores"),
+        error=result["error"]["code"] if "error" in result else None,
+    )
 
 
 def give_up(session: Session, task_id: str) -> None:
     """Note that no worker survived the experiment."""
     session.execute(update(Experiment).where(Experiment.task_id == task_id).values(outcome="crash"))
+    code = (session.scalars(select(Task.error).where(Task.id == task_id)).one() or {}).get("code")
+    events.record_of_task(session, task_id, "ended", outcome="crash", error=code)
 
 
 def dataset_file(session: Session, job_id: str, settings: Settings) -> Path:
