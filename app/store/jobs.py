@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
-from app.store import events
+from app.store import events, tasks
 from app.store.database import new_id, now
 from app.store.tables import Dataset, Experiment, Job, Task
 
@@ -82,7 +82,7 @@ def _begin(session: Session, job: Job, configurations: list[Configuration]) -> J
         .execution_options(synchronize_session=False)
     )
     for configuration in configurations:
-        task = _add_task(session, job.id, "experiment", configuration.algorithm.queue)
+        task = tasks.add(session, job, "experiment", configuration.algorithm.queue)
         session.add(
             Experiment(
                 task_id=task.id,
@@ -210,7 +210,7 @@ def begin_stacking(session: Session, job_id: str) -> str | None:
     # The winner is fitted anew by the same task, so one that needs a GPU takes the whole stack there.
     on_gpu = exists().where(Task.job_id == job_id, Task.queue == "gpu", Task.status == "succeeded")
     queue = "gpu" if session.scalar(select(on_gpu)) else "cpu"
-    _add_task(session, job_id, "stacking", queue)
+    tasks.add(session, session.scalars(select(Job).where(Job.id == job_id)).one(), "stacking", queue)
     events.record(session, job_id, events.PHASE, {"phase": STACKING})
     return queue
 
@@ -260,13 +260,6 @@ def due(session: Session) -> list[str]:
 def count_queued_tasks(session: Session) -> int:
     """Tasks that wait for a worker."""
     return session.scalar(select(func.count()).select_from(Task).where(Task.status == "queued")) or 0
-
-
-def _add_task(session: Session, job_id: str, kind: str, queue: str) -> Task:
-    task = Task(id=new_id("task"), job_id=job_id, kind=kind, queue=queue, status="queued")
-    session.add(task)
-    session.flush()
-    return task
 
 
 def _drop_queued(session: Session, *where: Any, error: dict[str, Any] | None = None) -> bool:

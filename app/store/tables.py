@@ -2,13 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, MetaData, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.store.database import now
 
 Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+def _index_where(condition: str, name: str, *columns: str) -> Index:
+    """An index of the rows that fulfil the condition: small, and no use to queries about the others."""
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 class Base(DeclarativeBase):
@@ -149,10 +154,17 @@ class Task(Base):
     """A unit of labour that one worker claims at a time; `attempt` fences off workers that lost their lease."""
 
     __tablename__ = "tasks"
-    __table_args__ = (Index("ix_tasks_claim", "queue", "status", "id"),)
+    __table_args__ = (
+        _index_where("status = 'queued'", "ix_tasks_queued", "queue", "priority", "owner", "id"),
+        _index_where("status = 'running'", "ix_tasks_running", "queue", "priority", "owner"),
+        _index_where("started_at IS NOT NULL", "ix_tasks_served", "queue", "owner", "started_at"),
+        _index_where("started_at IS NOT NULL", "ix_tasks_begun", "queue", "priority", "started_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    owner: Mapped[str]
+    priority: Mapped[int]  # interactive work before long, see `fairness`
     kind: Mapped[str]
     queue: Mapped[str]
     status: Mapped[str]
@@ -226,3 +238,21 @@ class Worker(Base):
     slots: Mapped[int]
     started_at: Mapped[float] = mapped_column(default=now())
     seen_at: Mapped[float] = mapped_column(default=now(), index=True)
+
+
+class IdempotencyKey(Base):
+    """A key that somebody sent with a request: who carries the request out, or what was answered, until it expires."""
+
+    __tablename__ = "idempotency_keys"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of owner and key
+    owner: Mapped[str]
+    fingerprint: Mapped[str] = mapped_column(
+        String(64)
+    )  # SHA-256 of the request; empty once the answer was erased
+    attempt: Mapped[str] = mapped_column(String(32))  # fences off requests that took longer than they may
+    subject_id: Mapped[str | None] = mapped_column(index=True)  # what the answer quotes, and is erased with
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, Any] | None]
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    expires_at: Mapped[float] = mapped_column(index=True)

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.store import events
-from app.store.database import now
+from app.store import events, fairness
+from app.store.database import new_id, now
 from app.store.tables import Job, Task
 
 MOST_FAILURES = 3  # crashes seen by a living supervisor: the task itself is to blame
@@ -36,48 +36,29 @@ class Renewal(StrEnum):
     CANCELLED = "cancelled"
 
 
-def claim(session: Session, queue: str, worker: str, lease_seconds: float) -> Claim | None:
-    """Take the oldest queued task, if there is one; two workers never take the same."""
-    candidate = (
-        select(Task.id)
-        .join(Job, Job.id == Task.job_id)
-        .where(Task.queue == queue, Task.status == "queued", Task.not_before <= now())
-        .where(Job.cancel_requested_at.is_(None))
-        .order_by(Task.id)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=Task)
+def add(session: Session, job: Job, kind: str, queue: str) -> Task:
+    """Write a task of the job, queued under its owner's name."""
+    task = Task(
+        id=new_id("task"),
+        job_id=job.id,
+        owner=job.owner,
+        priority=fairness.priority_of(job),
+        kind=kind,
+        queue=queue,
+        status="queued",
     )
-    task_id = session.scalar(candidate)
-    if task_id is None:
-        return None
-    claimed = session.execute(
-        update(Task)
-        .where(Task.id == task_id, Task.status == "queued")
-        .values(
-            status="running",
-            attempt=Task.attempt + 1,
-            worker=worker,
-            lease_expires_at=now() + lease_seconds,
-            started_at=now(),
-            progress={},
-        )
-        .returning(Task.attempt, Task.job_id, Task.kind)
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
-    if claimed is None:
-        return None
-    begun = session.execute(
-        update(Job)
-        .where(Job.id == claimed.job_id, Job.status == "queued")
-        # The budget counts from here: time in the queue is not the job's.
-        .values(status="running", started_at=now(), deadline=now() + Job.time_budget_seconds)
-        .returning(Job.id)
-    ).one_or_none()
-    if begun is not None:
-        events.record(session, claimed.job_id, events.RUNNING, {})
-    events.record_of_task(session, task_id, "started", attempt=claimed.attempt)
-    seconds_left = session.scalars(select(Job.deadline - now()).where(Job.id == claimed.job_id)).one() or 0.0
-    return Claim(task_id, claimed.attempt, claimed.job_id, claimed.kind, seconds_left)
+    session.add(task)
+    session.flush()
+    return task
+
+
+def claim(session: Session, queue: str, worker: str, lease_seconds: float) -> Claim | None:
+    """Take the task whose turn it is, if there is one; two workers never take the same."""
+    for priority, owner in fairness.in_turn(session, queue):
+        task_id = session.scalar(_oldest(queue, priority, owner))
+        if task_id is not None:
+            return _take(session, task_id, worker, lease_seconds)
+    return None
 
 
 def renew(session: Session, held: Claim, lease_seconds: float, progress: dict[str, Any]) -> Renewal:
@@ -198,6 +179,50 @@ def stale_queues(session: Session, older_than_seconds: float, most: int = 100) -
     ).all()
     session.execute(update(Task).where(Task.id.in_([row.id for row in due])).values(rung_at=now()))
     return [row.queue for row in due]
+
+
+def _oldest(queue: str, priority: int, owner: str) -> Any:
+    """The owner's oldest task that may begin now and that nobody else is taking, locked."""
+    return (
+        select(Task.id)
+        .join(Job, Job.id == Task.job_id)
+        .where(Task.queue == queue, fairness.QUEUED, Task.priority == priority, Task.owner == owner)
+        .where(Task.not_before <= now(), Job.cancel_requested_at.is_(None))
+        .order_by(Task.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=Task)
+    )
+
+
+def _take(session: Session, task_id: str, worker: str, lease_seconds: float) -> Claim | None:
+    claimed = session.execute(
+        update(Task)
+        .where(Task.id == task_id, Task.status == "queued")
+        .values(
+            status="running",
+            attempt=Task.attempt + 1,
+            worker=worker,
+            lease_expires_at=now() + lease_seconds,
+            started_at=now(),
+            progress={},
+        )
+        .returning(Task.attempt, Task.job_id, Task.kind)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if claimed is None:
+        return None
+    begun = session.execute(
+        update(Job)
+        .where(Job.id == claimed.job_id, Job.status == "queued")
+        # The budget counts from here: time in the queue is not the job's.
+        .values(status="running", started_at=now(), deadline=now() + Job.time_budget_seconds)
+        .returning(Job.id)
+    ).one_or_none()
+    if begun is not None:
+        events.record(session, claimed.job_id, events.RUNNING, {})
+    events.record_of_task(session, task_id, "started", attempt=claimed.attempt)
+    seconds_left = session.scalars(select(Job.deadline - now()).where(Job.id == claimed.job_id)).one() or 0.0
+    return Claim(task_id, claimed.attempt, claimed.job_id, claimed.kind, seconds_left)
 
 
 def _write(session: Session, held: Claim, **values: Any) -> bool:

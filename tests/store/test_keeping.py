@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, update
 from sqlalchemy.exc import StatementError
 
 from app.config import Settings
 from app.store import blobs, datasets
 from app.store.database import Database
 from app.store.migrating import current_revision, head_revision
-from app.store.tables import Base, Blob, Dataset, Job, JobEvent, Recommendation
+from app.store.tables import Base, Blob, Dataset, Job, JobEvent, Recommendation, Task
 from tests.store.verified import age, begin_job, upload, verified
 
 
@@ -97,6 +97,23 @@ def test_jobs_that_ended_before_there_were_events_have_their_last_one(
         versions = {job.id: job.version for job in session.scalars(select(Job))}
     assert (event.position, event.kind, event.data) == (1, "ended", {"status": "succeeded"})
     assert versions == {event.job_id: 1, active_id: 0}
+
+
+def test_tasks_from_before_there_was_fairness_have_the_owner_and_class_of_their_job(
+    database: Database, tmp_path: Path
+) -> None:
+    dataset_id = upload(database, tmp_path)
+    interactive, long = begin_job(database, dataset_id), begin_job(database, dataset_id)
+    with database.write() as session:
+        session.execute(
+            update(Job).where(Job.id == long).values(time_budget_seconds=3600.0, owner="somebody else")
+        )
+        session.commit()
+    _migrate_to(database, "0004")
+    _migrate_to(database, "head")
+    with database.read() as session:
+        found = {tuple(row) for row in session.execute(select(Task.job_id, Task.owner, Task.priority))}
+    assert found == {(interactive, "local", 0), (long, "somebody else", 1)}
 
 
 def _migrate_to(database: Database, revision: str) -> None:

@@ -1,0 +1,77 @@
+"""Whose turn it is: interactive work before long, owners by turns, and long work never left out for ever.
+
+Fairness is computed from the tasks themselves, so there is nothing else that a crash could leave wrong.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select, union_all
+from sqlalchemy.orm import Session
+
+from app.store.tables import Job, Task
+
+INTERACTIVE, LONG = 0, 1  # the smaller goes first
+_INTERACTIVE_SECONDS = 600.0
+_LONG_SHARE = 5  # while both wait, one task in five is long
+
+# Written into the statement, since an index of some of the rows serves only who says the same.
+QUEUED = Task.status == literal("queued", literal_execute=True)
+_RUNNING = Task.status == literal("running", literal_execute=True)
+_BEGUN = Task.started_at.is_not(None)
+
+
+def priority_of(job: Job) -> int:
+    """Somebody waits for a verification of up to ten minutes; what measures much, or takes longer, gives way."""
+    waited_for = job.kind == "verification" and job.time_budget_seconds <= _INTERACTIVE_SECONDS
+    return INTERACTIVE if waited_for else LONG
+
+
+def in_turn(session: Session, queue: str) -> list[tuple[int, str]]:
+    """Class and owner of everybody with queued work, the one to be served first in front.
+
+    Within a class the owner with the fewest running tasks comes first, then the one served longest ago, then the one
+    whose task is the oldest.
+    """
+    lines = [_line(queue, priority) for priority in (INTERACTIVE, LONG)]
+    waiting = union_all(*lines).subquery("waiting")
+    of_owner = (Task.queue == queue, Task.owner == waiting.c.owner)
+    running = select(func.count()).where(*of_owner, _RUNNING)
+    served = select(func.coalesce(func.max(Task.started_at), 0.0)).where(*of_owner, _BEGUN)
+    oldest = select(func.min(Task.id)).where(*of_owner, QUEUED, Task.priority == waiting.c.priority)
+    query = select(waiting.c.priority, waiting.c.owner).order_by(
+        case((_long_is_due(queue), -waiting.c.priority), else_=waiting.c.priority),
+        *(each.scalar_subquery() for each in (running, served, oldest)),
+    )
+    return [(priority, owner) for priority, owner in session.execute(query)]
+
+
+def _line(queue: str, priority: int) -> Select[Any]:
+    """The owners who wait in a class; each is one step through an index, however many tasks they have."""
+    next_owner = select(func.min(Task.owner).label("owner")).where(
+        Task.queue == queue, QUEUED, Task.priority == priority
+    )
+    first = next_owner.cte(f"line_{priority}", recursive=True)
+    following = next_owner.where(Task.owner > first.c.owner).scalar_subquery()
+    owner = first.union_all(select(following).where(first.c.owner.is_not(None))).c.owner
+    return select(literal(priority).label("priority"), owner).where(owner.is_not(None))
+
+
+def _long_is_due(queue: str) -> ColumnElement[bool]:
+    """Whether four interactive tasks began since a long one did, and at most a fifth of what runs is long.
+
+    The second condition leaves slots to interactive work although long tasks hold theirs for longer.
+    """
+    in_queue = Task.queue == queue
+    newest = select(func.coalesce(func.max(Task.started_at), 0.0)).where(
+        in_queue, Task.priority == LONG, _BEGUN
+    )
+    since = (
+        select(Task.id)
+        .where(in_queue, Task.priority == INTERACTIVE, Task.started_at > newest.scalar_subquery())
+        .limit(_LONG_SHARE - 1)
+        .subquery()
+    )
+    begun = select(func.count()).select_from(since).scalar_subquery()
+    running = select(func.count()).where(in_queue, _RUNNING)
+    long_running = running.where(Task.priority == LONG).scalar_subquery()
+    return and_(begun >= _LONG_SHARE - 1, long_running * _LONG_SHARE <= running.scalar_subquery())
