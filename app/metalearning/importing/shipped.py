@@ -14,7 +14,14 @@ README = """The headline loss is 1 - ROC AUC (binary), log-loss / entropy of the
 deviation of the target (regression): 0 is perfect, 1 is knowing nothing (0.5 for ROC AUC). run_seconds are CPU seconds of
 one fit on one thread. Runs were given up after 20 seconds per fit. cv.arff keeps near-duplicate datasets in one fold.
 """
-_STATUSES = {"ok": "ok", "timeout": "timeout", "memory": "memout", "crash": "crash", "failed": "other"}
+_STATUSES = {
+    "ok": "ok",
+    "timeout": "timeout",
+    "memory": "memout",
+    "crash": "crash",
+    "failed": "other",
+    "not_applicable": "not_applicable",
+}
 
 
 def shipped_matrix(task_type: TaskType, folder: Path = DATA_DIR) -> PerformanceMatrix:
