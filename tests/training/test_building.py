@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from app import isolation
 from app.isolation import preload
 from app.metalearning import metadataset
 from app.metalearning.metafeatures import NAMES
-from app.metalearning.portfolio import find_configuration
+from app.metalearning.portfolio import Requirements, find_configuration
 from app.metalearning.table import TaskType
 from tests.deployments import wait_until
 from tests.tables import CLASSIFICATION, measure, mixed_table, noise_table
@@ -173,23 +174,31 @@ def test_what_kills_its_process_costs_only_itself(datasets, tmp_path, monkeypatc
 
 
 def test_what_does_not_apply_is_a_cell_without_a_child(datasets, tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "CONFIGURATIONS", of_regression("realmlp-default"))
+    (ridge,) = of_regression("ridge-default").values()
+    small = replace(ridge, algorithm=replace(ridge.algorithm, requirements=Requirements(most_rows=59)))
+    monkeypatch.setattr(building, "CONFIGURATIONS", {small.id: small})
     monkeypatch.setattr(building, "_MEASURE", "no child:is started")
     assert building.build(datasets, tmp_path, 1, []) == 1
-    row = rows_of(tmp_path, "mixed")["reg-realmlp-default"]
-    assert (row["status"], row["error"], row["rmse"]) == ("not_applicable", "needs a GPU", None)
+    row = rows_of(tmp_path, "mixed")["reg-ridge-default"]
+    reason = "takes too long on more than 59 rows"
+    assert (row["status"], row["error"], row["rmse"]) == ("not_applicable", reason, None)
     assert row["probe_seconds"] > 0
+
+
+def test_what_needs_a_gpu_is_left_for_a_machine_that_has_one(datasets, tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "CONFIGURATIONS", of_regression("realmlp-default", "ridge-default"))
+    for gpu, names in ((False, ["reg-ridge-default"]), (True, ["reg-realmlp-default", "reg-ridge-default"])):
+        (batch,) = building.missing_batches(datasets, tmp_path, [], 8, gpu=gpu)
+        assert [each.id for each in batch.configurations] == names
 
 
 def test_batches_are_breadth_first(datasets, tmp_path, monkeypatch):
     monkeypatch.setattr(building, "CONFIGURATIONS", cheap())
-    batches = building.missing_batches(datasets, tmp_path, [], 1)
+    batches = building.missing_batches(datasets, tmp_path, [], 1, gpu=False)
     assert [batch.part.source.task_type for batch in batches[:2]] != [batches[0].part.source.task_type] * 2
     assert [len(batch.configurations) for batch in batches] == [1, 1, 1, 1]
-    assert [len(batch.configurations) for batch in building.missing_batches(datasets, tmp_path, [], 8)] == [
-        2,
-        2,
-    ]
+    batches = building.missing_batches(datasets, tmp_path, [], 8, gpu=False)
+    assert [len(batch.configurations) for batch in batches] == [2, 2]
 
 
 def test_builder_killed_in_the_middle_goes_on(datasets, tmp_path):

@@ -65,7 +65,7 @@ def build(folder: Path, parts: Path, workers: int, known: list[dict[str, Any]]) 
     """
     isolation.preload("workers.experiments.evaluation", "workers.experiments.warming", *pipelines.libraries())
     with only_builder(parts), bar_of(known) as bar, ThreadPoolExecutor(workers) as pool:
-        batches = missing_batches(folder, parts, known, BATCH)
+        batches = missing_batches(folder, parts, known, BATCH, gpu=False)
         bar.begin([each for batch in batches for each in batch.configurations])
         bench = _Bench(parts, bar)
         try:
@@ -75,17 +75,23 @@ def build(folder: Path, parts: Path, workers: int, known: list[dict[str, Any]]) 
         return sum(len(batch.configurations) for batch in batches)
 
 
-def missing_batches(folder: Path, parts: Path, known: list[dict[str, Any]], size: int) -> list[Batch]:
-    """What is neither in the parts nor known, breadth first, in batches of at most `size` configurations."""
+def missing_batches(
+    folder: Path, parts: Path, known: list[dict[str, Any]], size: int, *, gpu: bool
+) -> list[Batch]:
+    """What is neither in the parts nor known, breadth first, in batches of at most `size` configurations.
+
+    Without a GPU what needs one is left for a machine that has it: that says nothing about the datasets.
+    """
     sources = read_inventory(folder)
     # A fixed random order, so that an unfinished build is a fair sample of the datasets.
     random.Random(ORDER_SEED).shuffle(sources)  # noqa: S311  order, not secrecy
     part_of = {source.name: Part(source, parts) for source in sources}
     done = {key(row) for part in part_of.values() for row in part.rows} | {key(row) for row in known}
+    runnable = [each for each in CONFIGURATIONS.values() if gpu or not each.algorithm.requirements.gpu]
     batches = []
-    for start in range(0, len(CONFIGURATIONS), size):
+    for start in range(0, len(runnable), size):
         for source in sources:
-            fitting = [each for each in CONFIGURATIONS.values() if each.task_type is source.task_type]
+            fitting = [each for each in runnable if each.task_type is source.task_type]
             missing = tuple(
                 each
                 for each in fitting[start : start + size]

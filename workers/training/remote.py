@@ -58,7 +58,7 @@ def build(folder: Path, parts: Path, url: str, known: list[dict[str, Any]], *, g
             sys.exit(f"No service is ready at {url}.")
         service = _Service(client, _Ledger(parts / ".service.json", url), probe_seconds(), gpu=gpu)
         service.collect({source.name: Part(source, parts) for source in read_inventory(folder)})
-        batches = missing_batches(folder, parts, known, BATCH)
+        batches = missing_batches(folder, parts, known, BATCH, gpu=gpu)
         bar.begin([each for batch in batches for each in batch.configurations])
         with ThreadPoolExecutor(MOST_IN_FLIGHT) as pool:
             measured = sum(pool.map(lambda batch: service.measure(batch, bar.advance), batches))
