@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,8 @@ import httpx
 
 ENDED = {"succeeded", "failed", "cancelled"}
 _LONGEST_PAUSE = 2.0
+_OUTAGE_SECONDS = 10.0
+_IN_FLIGHT_SECONDS = 120.0  # a service that died gives the key of its request back before
 
 
 class ProblemError(Exception):
@@ -60,11 +63,10 @@ class Client:
         wishes = {key: value for key, value in wishes.items() if value is not None}
         if file is None:
             known = {"metafeatures": metafeatures} if dataset_id is None else {"dataset_id": dataset_id}
-            return self._call("POST", "/recommend", json={**known, **wishes})
+            return self._create("/recommend", json={**known, **wishes})
         fields = {key: _as_field(value) for key, value in wishes.items()}
         with file.open("rb") as content:
-            return self._call(
-                "POST",
+            return self._create(
                 "/recommend",
                 files={"file": (file.name, content)},
                 data={**fields, **({"target": target} if target else {})},
@@ -82,8 +84,8 @@ class Client:
         """
         fields = {key: _as_field(value) for key, value in wishes.items() if value is not None}
         with file.open("rb") as content:
-            return self._call(
-                "POST", "/datasets", files={"file": (file.name, content)}, data={**fields, "target": target}
+            return self._create(
+                "/datasets", files={"file": (file.name, content)}, data={**fields, "target": target}
             )
 
     def dataset(self, dataset_id: str) -> dict[str, Any]:
@@ -119,7 +121,7 @@ class Client:
 
         Raises: ProblemError.
         """
-        return self._call("POST", "/jobs", json={"kind": "verification", "dataset_id": dataset_id, **wishes})
+        return self._create("/jobs", json={"kind": "verification", "dataset_id": dataset_id, **wishes})
 
     def measure(self, dataset_id: str, configurations: list[str], **wishes: Any) -> dict[str, Any]:
         """Begin a job that measures these configurations, at most 50, and stacks nothing.
@@ -127,7 +129,7 @@ class Client:
         Raises: ProblemError.
         """
         body = {"kind": "measurement", "dataset_id": dataset_id, "configurations": configurations, **wishes}
-        return self._call("POST", "/jobs", json=body)
+        return self._create("/jobs", json=body)
 
     def evaluations(self, job_id: str) -> Iterator[dict[str, Any]]:
         """All that a job's ended experiments measured, page by page.
@@ -246,7 +248,7 @@ class Client:
             "metafeatures": metafeatures,
             **{key: value for key, value in wishes.items() if value is not None},
         }
-        return self._call("POST", f"/meta-datasets/{quote(name, safe='')}/recommend", json=body)
+        return self._create(f"/meta-datasets/{quote(name, safe='')}/recommend", json=body)
 
     def delete_meta_dataset(self, name: str) -> None:
         """Delete an imported meta-dataset, with the recommendations given from it.
@@ -271,6 +273,22 @@ class Client:
             cursor = page["next_cursor"]
             if cursor is None:
                 return
+
+    def _create(self, path: str, **arguments: Any) -> dict[str, Any]:
+        """Ask for something new, again if the connection breaks: by its key the service knows a repeat, and doubles nothing."""
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        began, pause = time.monotonic(), 0.25
+        while True:
+            try:
+                return self._call("POST", path, headers=headers, **arguments)
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if time.monotonic() - began > _OUTAGE_SECONDS:
+                    raise
+            except ProblemError as problem:
+                if problem.code != "idempotency_in_flight" or time.monotonic() - began > _IN_FLIGHT_SECONDS:
+                    raise
+            time.sleep(pause)
+            pause = min(2.0, 2 * pause)
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         response = self._http.request(method, path, **arguments)

@@ -95,6 +95,24 @@ class InvalidJsonError(InvalidRequestError):
     code, title = "invalid_json", "Invalid JSON"
 
 
+class IdempotencyInFlightError(ServiceError):
+    """The first request with this Idempotency-Key is still being carried out; repeating it later helps."""
+
+    status, code, title = 409, "idempotency_in_flight", "Request in flight"
+
+
+class IdempotencyMismatchError(ServiceError):
+    """An Idempotency-Key that came with another request before."""
+
+    status, code, title = 422, "idempotency_mismatch", "Idempotency-Key of another request"
+
+
+class AnswerErasedError(ServiceError):
+    """The answer under an Idempotency-Key was erased with the data that it quoted."""
+
+    status, code, title = 410, "idempotency_erased", "Answer erased"
+
+
 class UnsupportedMediaTypeError(ServiceError):
     """The body is of a type that the operation does not take."""
 

@@ -1,4 +1,4 @@
-"""Data whose time is over: datasets expire, and a worker's copies go with the rows that they were made from.
+"""Data whose time is over: datasets and idempotency keys expire, and a worker's copies go with their rows.
 
 Every worker looks, at the pace of the reconciler; the database decides who erases, once.
 """
@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
-from app.store import blobs, datasets, tasks
+from app.store import blobs, datasets, idempotency, tasks
 from app.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -20,7 +20,10 @@ _ABANDONED_SECONDS = 3600.0
 
 
 def erase_expired(database: Database, retention_days: float) -> None:
-    """Erase the datasets whose time is over and that no job needs, each in a transaction of its own."""
+    """Erase what has had its time: idempotency keys, and datasets that no job needs, each in a transaction of its own."""
+    with database.write() as session:
+        idempotency.forget_expired(session)
+        session.commit()
     with database.read() as session:
         due = datasets.due_to_expire(session, retention_days)
     for dataset_id in due:

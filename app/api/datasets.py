@@ -8,6 +8,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
+from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.schemas import Page, PageParameters, ResponseModel, as_time
 from app.api.uploads import DatasetForm, DatasetUpload, Upload, multipart_body
@@ -94,17 +95,23 @@ class MetafeaturesResponse(ResponseModel):
 @router.post(
     "/datasets",
     status_code=201,
-    responses=problem_responses(408, 413, 415, 422, 503),
+    response_model=DatasetResponse,
+    responses=problem_responses(408, 409, 410, 413, 415, 422, 503),
     openapi_extra={"requestBody": {"required": True, "content": multipart_body(DatasetForm)}},
 )
 def create_dataset(
-    upload: DatasetUpload, service: ServiceDep, session: WriteSession, owner: Owner, response: Response
-) -> DatasetResponse:
+    upload: DatasetUpload, service: ServiceDep, session: WriteSession, owner: Owner, once: OnceDep
+) -> Response:
     """Upload a dataset: it is typed, checked and described."""
-    dataset = record_upload(upload, service, session, owner)
-    session.commit()
-    response.headers["Location"] = f"/datasets/{dataset.id}"
-    return _as_response(dataset, service.settings)
+    with once(upload) as attempt:
+        if attempt.replay is not None:
+            return attempt.replay
+        dataset = record_upload(upload, service, session, owner)
+        answer = as_answer(_as_response(dataset, service.settings), 201)
+        answer.headers["Location"] = f"/datasets/{dataset.id}"
+        attempt.record(answer, about=dataset.id)
+        session.commit()
+    return answer
 
 
 @router.get("/datasets")

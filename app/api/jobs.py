@@ -8,6 +8,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
+from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.schemas import Page, PageParameters, RequestModel, ResponseModel, as_time
 from app.errors import InvalidRequestError, NoGpuWorkerError
@@ -120,28 +121,38 @@ class JobResponse(JobSummary):
     error: dict[str, Any] | None
 
 
-@router.post("/jobs", status_code=202, responses=problem_responses(404, 408, 409, 410, 413, 422))
+@router.post(
+    "/jobs",
+    status_code=202,
+    response_model=JobResponse,
+    responses=problem_responses(404, 408, 409, 410, 413, 422),
+)
 def create_job(
-    request: JobRequest, service: ServiceDep, session: WriteSession, owner: Owner, response: Response
-) -> JobResponse:
+    request: JobRequest, service: ServiceDep, session: WriteSession, owner: Owner, once: OnceDep
+) -> Response:
     """Begin a job; watch it at the address in `Location`."""
-    dataset = datasets.get(session, owner, request.dataset_id, lock=True)
-    configurations = _configurations(service, dataset, request)
-    if request.kind == "measurement":
-        job = _begin_measurement(session, dataset, configurations, request)
-    else:
-        job = begin_verification(
-            session,
-            dataset,
-            configurations,
-            metric=request.metric,
-            time_budget_seconds=request.time_budget_seconds,
-            recommendation_id=None,
-        )
-    session.commit()
+    with once(request) as attempt:
+        if attempt.replay is not None:
+            return attempt.replay
+        dataset = datasets.get(session, owner, request.dataset_id, lock=True)
+        configurations = _configurations(service, dataset, request)
+        if request.kind == "measurement":
+            job = _begin_measurement(session, dataset, configurations, request)
+        else:
+            job = begin_verification(
+                session,
+                dataset,
+                configurations,
+                metric=request.metric,
+                time_budget_seconds=request.time_budget_seconds,
+                recommendation_id=None,
+            )
+        answer = as_answer(as_response(jobs.detail(session, owner, job.id)), 202)
+        announce(answer, job.id)
+        attempt.record(answer, about=dataset.id)
+        session.commit()
     ring(service, configurations)
-    announce(response, job.id)
-    return as_response(jobs.detail(session, owner, job.id))
+    return answer
 
 
 @router.get("/jobs")

@@ -4,10 +4,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import Field
 
 from app.api.dependencies import Owner, ReadSession, ServiceDep, WriteSession
+from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.schemas import Page, PageParameters, RequestModel, ResponseModel, as_time
 from app.metalearning.importing.recommendation import recommend_algorithms
@@ -157,20 +158,34 @@ def read_meta_dataset(name: str, session: ReadSession, owner: Owner) -> Imported
     )
 
 
-@router.post("/meta-datasets/{name}/recommend", responses=problem_responses(404, 422))
+@router.post(
+    "/meta-datasets/{name}/recommend",
+    response_model=AlgorithmRecommendationResponse,
+    responses=problem_responses(404, 409, 410, 422),
+)
 def recommend_from_meta_dataset(
-    name: str, asked: AlgorithmRequest, service: ServiceDep, session: WriteSession, owner: Owner
-) -> AlgorithmRecommendationResponse:
+    name: str,
+    asked: AlgorithmRequest,
+    service: ServiceDep,
+    session: WriteSession,
+    owner: Owner,
+    once: OnceDep,
+) -> Response:
     """Rank the meta-dataset's algorithms for a dataset that its metafeatures describe."""
-    found = metadatasets.get(session, owner, name, lock=True)
-    knowledge = service.imported.get(session, found)
-    ranking = recommend_algorithms(knowledge, asked.metafeatures, asked.k, asked.strategy)
-    body = {"meta_dataset": name, "measure": asdict(knowledge.matrix.measure), **asdict(ranking)}
-    record = recommendations.record(
-        session, owner=owner, meta_dataset_id=found.id, request=asked.model_dump(mode="json"), body=body
-    )
-    session.commit()
-    return AlgorithmRecommendationResponse(id=record.id, **body)
+    with once(asked) as attempt:
+        if attempt.replay is not None:
+            return attempt.replay
+        found = metadatasets.get(session, owner, name, lock=True)
+        knowledge = service.imported.get(session, found)
+        ranking = recommend_algorithms(knowledge, asked.metafeatures, asked.k, asked.strategy)
+        body = {"meta_dataset": name, "measure": asdict(knowledge.matrix.measure), **asdict(ranking)}
+        record = recommendations.record(
+            session, owner=owner, meta_dataset_id=found.id, request=asked.model_dump(mode="json"), body=body
+        )
+        answer = as_answer(AlgorithmRecommendationResponse(id=record.id, **body), 200)
+        attempt.record(answer, about=found.id)
+        session.commit()
+    return answer
 
 
 @router.delete("/meta-datasets/{name}", status_code=204, responses=problem_responses(404))

@@ -11,13 +11,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.schemas import Problem
-from app.errors import InvalidJsonError, InvalidRequestError, OverloadedError, ServiceError
+from app.errors import (
+    IdempotencyInFlightError,
+    InvalidJsonError,
+    InvalidRequestError,
+    OverloadedError,
+    ServiceError,
+)
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request", 413: "body_too_large"}
 _RETRY_SECONDS = 2
+_PASSING = (OverloadedError, IdempotencyInFlightError)  # who asks again later gets another answer
 
 
 def install_problems(app: FastAPI) -> None:
@@ -48,7 +55,7 @@ def problem_response(request: Request, error: ServiceError) -> Response:
         request_id=getattr(request.state, "request_id", ""),
         evidence=error.evidence,
     )
-    headers = {"Retry-After": str(_RETRY_SECONDS)} if isinstance(error, OverloadedError) else None
+    headers = {"Retry-After": str(_RETRY_SECONDS)} if isinstance(error, _PASSING) else None
     return JSONResponse(problem.model_dump(), error.status, headers, media_type=MEDIA_TYPE)
 
 

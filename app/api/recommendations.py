@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, model_validator
+from sqlalchemy.orm import Session
 
 from app.api import jobs as jobs_api
 from app.api.datasets import FindingResponse, record_upload
 from app.api.dependencies import Owner, Service, ServiceDep, WriteSession
+from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.schemas import RequestModel, ResponseModel
 from app.api.uploads import DatasetForm, Upload, media_type, multipart_body, read_form, read_json
@@ -25,7 +27,7 @@ from app.metalearning.recommendation import (
 )
 from app.metalearning.table import TaskType
 from app.store import datasets, recommendations
-from app.store.tables import Dataset
+from app.store.tables import Dataset, Job
 
 router = APIRouter(tags=["recommendations"])
 
@@ -146,9 +148,10 @@ async def _read_request(request: Request) -> AsyncIterator[RecommendRequest | Up
 
 @router.post(
     "/recommend",
+    response_model=RecommendationResponse,
     responses={
         202: {"model": RecommendationResponse, "description": "The ranking, and a verification under way"},
-        **problem_responses(404, 408, 410, 413, 415, 422, 503),
+        **problem_responses(404, 408, 409, 410, 413, 415, 422, 503),
     },
     openapi_extra={
         "requestBody": {
@@ -165,45 +168,55 @@ def create_recommendation(
     service: ServiceDep,
     session: WriteSession,
     owner: Owner,
-    response: Response,
-) -> RecommendationResponse:
+    once: OnceDep,
+) -> Response:
     """Rank configurations for a dataset: uploaded, known by id, or described by metafeatures only."""
-    if isinstance(asked, Upload):
-        wishes: Wishes = asked.form
-        check_metric(wishes.metric, asked.form.task_type)
-        check_strategy(service.knowledge[asked.form.task_type or TaskType.CLASSIFICATION], wishes.strategy)
-        dataset: Dataset | None = record_upload(asked, service, session, owner)
-    else:
-        wishes = asked
-        dataset = None
-        if asked.dataset_id is not None:
-            dataset = datasets.get(session, owner, asked.dataset_id, lock=True)
-    ranking = recommend(*_question(service, asked, wishes, dataset))
-    body = _as_body(ranking, dataset, asked)
-    record = recommendations.record(
-        session,
-        owner=owner,
-        dataset_id=dataset.id if dataset else None,
-        request=wishes.model_dump(mode="json"),
-        body=body,
-    )
-    job = None
-    if wishes.verify and dataset is not None:
-        job = jobs_api.begin_verification(
+    wishes: Wishes = asked.form if isinstance(asked, Upload) else asked
+    with once(asked) as attempt:
+        if attempt.replay is not None:
+            return attempt.replay
+        dataset = _dataset(service, session, owner, asked)
+        ranking = recommend(*_question(service, asked, wishes, dataset))
+        configurations = [candidate.configuration for candidate in ranking.candidates]
+        body = _as_body(ranking, dataset, asked)
+        record = recommendations.record(
             session,
-            dataset,
-            [candidate.configuration for candidate in ranking.candidates],
-            metric=wishes.metric,
-            time_budget_seconds=wishes.time_budget_seconds,
-            recommendation_id=record.id,
+            owner=owner,
+            dataset_id=dataset.id if dataset else None,
+            request=wishes.model_dump(mode="json"),
+            body=body,
         )
-    session.commit()
+        job = None
+        if wishes.verify and dataset is not None:
+            job = jobs_api.begin_verification(
+                session,
+                dataset,
+                configurations,
+                metric=wishes.metric,
+                time_budget_seconds=wishes.time_budget_seconds,
+                recommendation_id=record.id,
+            )
+        answer = _as_answer(record.id, job, body)
+        attempt.record(answer, about=dataset.id if dataset else None)
+        session.commit()
     if job is not None:
-        jobs_api.ring(service, [candidate.configuration for candidate in ranking.candidates])
-        response.status_code = 202
-        jobs_api.announce(response, job.id)
-    link = JobLink(id=job.id, href=f"/jobs/{job.id}") if job else None
-    return RecommendationResponse(id=record.id, job=link, **body)
+        jobs_api.ring(service, configurations)
+    return answer
+
+
+def _dataset(
+    service: Service, session: Session, owner: str, asked: RecommendRequest | Upload
+) -> Dataset | None:
+    """The dataset to recommend for, read from the upload where there is one; None where only metafeatures came."""
+    if isinstance(asked, Upload):
+        check_metric(asked.form.metric, asked.form.task_type)
+        check_strategy(
+            service.knowledge[asked.form.task_type or TaskType.CLASSIFICATION], asked.form.strategy
+        )
+        return record_upload(asked, service, session, owner)
+    if asked.dataset_id is not None:
+        return datasets.get(session, owner, asked.dataset_id, lock=True)
+    return None
 
 
 def _question(
@@ -259,6 +272,14 @@ def _as_body(
         "metafeature_version": SCHEMA_VERSION,
         "knowledge_version": ranking.version,
     }
+
+
+def _as_answer(record_id: str, job: Job | None, body: dict[str, Any]) -> Response:
+    link = JobLink(id=job.id, href=f"/jobs/{job.id}") if job else None
+    answer = as_answer(RecommendationResponse(id=record_id, job=link, **body), 202 if job else 200)
+    if job is not None:
+        jobs_api.announce(answer, job.id)
+    return answer
 
 
 def _candidate(candidate: Candidate) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from app.store.tables import (
     Dataset,
     Evaluation,
     Experiment,
+    IdempotencyKey,
     Job,
     JobEvent,
     Model,
@@ -45,6 +46,7 @@ _EVENT = (
     | {"outcome", "status", "error"}  # of the error its code alone
 )
 _RECOMMENDATION_REQUEST = {"metric", "strategy", "k", "verify", "time_budget_seconds"}
+_ANSWER = {"id", "owner", "status", "expires_at"}
 _RECOMMENDATION_BODY = {
     "dataset_id",
     "task_type",
@@ -73,8 +75,16 @@ def erase(session: Session, dataset: Dataset) -> None:
         hashes.append(model.artifact_hash)
         session.delete(model)
     _erase_recommendations(session, dataset.id, contributes=contributes)
-    session.flush()
+    erase_answers(session, dataset.id)
     blobs.discard_unreferenced(session, {each for each in hashes if each is not None})
+
+
+def erase_answers(session: Session, subject_id: str) -> None:
+    """Erase the recorded answers that quote a dataset or meta-dataset: their keys stay used."""
+    quoting = select(IdempotencyKey).where(IdempotencyKey.subject_id == subject_id)
+    for answer in session.scalars(quoting):
+        _blank(answer, kept=_ANSWER)
+    session.flush()
 
 
 def _erase_jobs(session: Session, dataset_id: str, *, contributes: bool) -> list[str | None]:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import MetaDatasetNotFoundError, NamesUnusableError
-from app.store import blobs
+from app.store import blobs, erasing
 from app.store.database import new_id, now
 from app.store.tables import MetaDataset, Recommendation
 
@@ -89,6 +89,7 @@ def delete(session: Session, owner: str, name: str) -> None:
     session.execute(query.with_for_update())
     found = get(session, owner, name)
     session.execute(delete_rows(Recommendation).where(Recommendation.meta_dataset_id == found.id))
+    erasing.erase_answers(session, found.id)
     session.delete(found)
     session.flush()
     blobs.discard_unreferenced(session, [found.content_hash])
