@@ -242,10 +242,11 @@ def _watch(client: Client, job_id: str) -> dict[str, Any]:
 
         def show(job: dict[str, Any]) -> None:
             state = job["progress"]
-            running = [each["configuration"] for each in job["experiments"] if each["status"] == "running"]
-            phase = f"{state['phase']} {', '.join(running)}" if running else state["phase"]
             progress.update(
-                bar, description=phase, completed=state["experiments_done"], total=state["experiments_total"]
+                bar,
+                description=presenting.progress_sentence(job),
+                completed=state["experiments_done"],
+                total=state["experiments_total"],
             )
 
         try:

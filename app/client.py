@@ -11,25 +11,22 @@ from urllib.parse import quote
 
 import httpx
 
+from app.answers import ProblemError, asks_for_patience, listen, pause_seconds, problem_of
+
+__all__ = ["ENDED", "Client", "ProblemError"]
+
 ENDED = {"succeeded", "failed", "cancelled"}
-_LONGEST_PAUSE = 2.0
+_WAIT_SECONDS = 20.0
+_MOST_TRIES = 5
 _OUTAGE_SECONDS = 10.0
 _IN_FLIGHT_SECONDS = 120.0  # a service that died gives the key of its request back before
-
-
-class ProblemError(Exception):
-    """The service refused: `problem` is its problem+json, with `code`, `detail` and `advice`."""
-
-    def __init__(self, problem: dict[str, Any]) -> None:
-        super().__init__(f"{problem['code']}: {problem['detail']} {problem['advice']}".strip())
-        self.problem = problem
-        self.code: str = problem["code"]
 
 
 class Client:
     """Talks to one service. Use it as a context manager, or call `close`."""
 
     def __init__(self, url: str = "http://127.0.0.1:8000", *, timeout: float = 120.0) -> None:
+        self._timeout = timeout
         self._http = httpx.Client(base_url=url, timeout=timeout)
 
     def __enter__(self) -> Self:
@@ -166,21 +163,40 @@ class Client:
         timeout: float | None = None,
         on_change: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> dict[str, Any]:
-        """Poll until the job has ended, telling `on_change` of every answer.
+        """Wait until the job has ended, telling `on_change` of its present state and of every change.
 
         Raises: ProblemError, TimeoutError.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = 0.2
+        deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
+        response = self._send("GET", f"/jobs/{job_id}")
         while True:
-            job = self.job(job_id)
-            on_change(job)
+            if response.status_code != httpx.codes.NOT_MODIFIED:
+                job: dict[str, Any] = response.json()
+                tag = response.headers["ETag"]
+                on_change(job)
             if job["status"] in ENDED:
                 return job
-            if deadline is not None and time.monotonic() > deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise TimeoutError(f"{job_id} is still {job['status']} after {timeout} s.")
-            time.sleep(pause)
-            pause = min(_LONGEST_PAUSE, 1.3 * pause)
+            wait = min(_WAIT_SECONDS, left)
+            response = self._send(
+                "GET",
+                f"/jobs/{job_id}",
+                params={"wait": f"{wait:.3f}"},
+                headers={"If-None-Match": tag},
+                timeout=self._timeout + wait,
+            )
+            time.sleep(min(pause_seconds(response), max(0.0, deadline - time.monotonic())))
+
+    def events(self, job_id: str, *, after: int = 0, patience: float = 60.0) -> Iterator[dict[str, Any]]:
+        """A job's events behind the position `after`, as they happen, until the last; each with `position`, `kind`, `data`.
+
+        A stream that breaks off is resumed where it was; after `patience` seconds without any answer the error is raised.
+
+        Raises: ProblemError, httpx.TransportError.
+        """
+        return listen(self._http, f"/jobs/{job_id}/events", after, patience)
 
     def model(self, model_id: str) -> dict[str, Any]:
         """A model's card.
@@ -197,7 +213,7 @@ class Client:
         with self._http.stream("GET", f"/models/{model_id}/artifact", params={"format": format}) as response:
             if response.is_error:
                 response.read()
-                raise ProblemError(_problem(response))
+                raise problem_of(response)
             with path.open("wb") as file:
                 for chunk in response.iter_bytes():
                     file.write(chunk)
@@ -291,24 +307,22 @@ class Client:
             pause = min(2.0, 2 * pause)
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        response = self._http.request(method, path, **arguments)
-        if response.is_error:
-            raise ProblemError(_problem(response))
+        response = self._send(method, path, **arguments)
         body: dict[str, Any] = response.json() if response.content else {}
         return body
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Ask; what only reads is asked again after the pause that a busy service wishes for."""
+        tries = _MOST_TRIES if method == "GET" else 1
+        response = self._http.request(method, path, **arguments)
+        while asks_for_patience(response) and (tries := tries - 1):
+            time.sleep(pause_seconds(response))
+            response = self._http.request(method, path, **arguments)
+        if response.is_error:
+            raise problem_of(response)
+        return response
 
 
 def _as_field(value: Any) -> str:
     """A value as a form carries it: what is no string, as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _problem(response: httpx.Response) -> dict[str, Any]:
-    if response.headers.get("content-type", "").startswith("application/problem+json"):
-        problem: dict[str, Any] = response.json()
-        return problem
-    return {
-        "code": "http_error",
-        "detail": f"HTTP {response.status_code}: {response.text[:300]}",
-        "advice": "",
-    }

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=10.0, gt=0, description="How long a silent worker keeps its task.")
     poll_seconds: float = Field(default=0.2, gt=0, description="How often an embedded worker looks for work.")
     reconcile_seconds: float = Field(default=2.0, gt=0, description="How often lost work is looked for.")
+    watchers: int = Field(
+        default=200, gt=0, description="Clients that one API process lets wait for changes of jobs at a time."
+    )
     retention_days: float = Field(
         default=30.0,
         ge=0,

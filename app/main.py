@@ -23,9 +23,11 @@ from app.api import (
     metadatasets,
     models,
     recommendations,
+    watching,
 )
 from app.api.dependencies import Service
 from app.api.describing import Describer
+from app.api.lookout import Lookout
 from app.api.middleware import BodyLimit, RequestId
 from app.api.problems import install_problems
 from app.api.recommendations import RecommendRequest
@@ -39,19 +41,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Wire the service's parts together."""
     settings = settings or Settings()
     configure_logging(settings.log_format)
+    database = Database(settings)
     service = Service(
         settings=settings,
-        database=Database(settings),
+        database=database,
         doorbell=Doorbell(settings),
         knowledge=load_knowledge(),
         describer=Describer(settings),
+        lookout=Lookout(database, settings.watchers),
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         settings.scratch_dir.mkdir(parents=True, exist_ok=True)
         threading.Thread(target=service.describer.warm_up, daemon=True).start()
-        yield
+        with service.lookout.stopped_by_signals():
+            yield
         service.database.engine.dispose()
 
     app = FastAPIOffline(
@@ -69,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         recommendations,
         datasets,
         jobs,
+        watching,
         models,
         algorithms,
         configurations,

@@ -93,6 +93,19 @@ def _numbers(table: Table, *names: str) -> None:
         table.add_column(name.replace("_", " "), justify="right", min_width=13 if "%" in name else 6)
 
 
+def progress_sentence(job: dict[str, Any]) -> str:
+    """What the job does, the best so far, and the time left where it can be told."""
+    state = job["progress"]
+    running = [each["configuration"] for each in job["experiments"] if each["status"] == "running"]
+    best, left = state["best"], state["estimated_seconds_left"]
+    said = [f"{state['phase']} {', '.join(running)}".strip()]
+    if best is not None:
+        said.append(f"best {best['configuration']} ({best['metric']} {best['score']:.4g})")
+    if left is not None:
+        said.append(f"about {left:.0f} s left" if left >= 1 else "nearly done")
+    return "; ".join(said)
+
+
 def experiment_lines(job: dict[str, Any]) -> list[str]:
     """Experiments that ended without a score, with the reason."""
     return [

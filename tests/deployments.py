@@ -56,6 +56,18 @@ class Deployment:
         for process in [*self.workers, self.api]:
             process.wait(timeout=60)
 
+    def start_another_api(
+        self, port: int | None = None, **environment: str
+    ) -> tuple[subprocess.Popen, Client, str]:
+        """One more API process on the same database; the caller ends it."""
+        port = port or free_port()
+        command = ["uvicorn", "--factory", "app.main:create_app", "--port", str(port)]
+        process = self._run("api" if self.embedded else f"api-{port}", command, environment)
+        url = f"http://127.0.0.1:{port}"
+        client = Client(url)
+        wait_until(client.ready, _START_SECONDS)
+        return process, client, url
+
     def start_worker(self) -> None:
         assert not self.embedded, "an embedded service keeps its worker alive itself"
         self.workers.append(
@@ -85,10 +97,10 @@ class Deployment:
         children = psutil.Process(self.api.pid).children()
         return next(child for child in children if child.cmdline()[-3:-1] == ["-m", "workers"])
 
-    def _run(self, name: str, command: list[str]) -> subprocess.Popen:
+    def _run(self, name: str, command: list[str], more: dict[str, str] | None = None) -> subprocess.Popen:
         data_dir = self.folder / name
         data_dir.mkdir(exist_ok=True)
-        environment = {**os.environ, **self.environment, "DATA_DIR": str(data_dir)}
+        environment = {**os.environ, **self.environment, "DATA_DIR": str(data_dir), **(more or {})}
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [_BIN / command[0], *command[1:]], env=environment, stdout=log, stderr=log

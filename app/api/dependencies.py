@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.api.describing import Describer
 from app.api.imported import ImportedCache
+from app.api.lookout import Lookout
 from app.config import Settings
 from app.metalearning.recommendation import Knowledge
 from app.metalearning.table import TaskType
@@ -25,6 +26,7 @@ class Service:
     doorbell: Doorbell
     knowledge: dict[TaskType, Knowledge]
     describer: Describer
+    lookout: Lookout
     imported: ImportedCache = field(default_factory=ImportedCache)
 
 

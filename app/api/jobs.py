@@ -1,4 +1,4 @@
-"""Jobs: begin, list, watch, cancel."""
+"""Jobs: begin, list, cancel; watching one is in `watching`."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
 from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
+from app.api.progress import ProgressResponse, progress_of
 from app.api.schemas import Page, PageParameters, RequestModel, ResponseModel, as_time
 from app.errors import InvalidRequestError, NoGpuWorkerError
 from app.metalearning.metrics import requested_metric
@@ -22,7 +23,7 @@ from app.store.tables import Dataset, Experiment, Job, Task
 router = APIRouter(tags=["jobs"])
 
 DEFAULT_BUDGET_SECONDS = 300.0
-_POLL_SECONDS = 1
+POLL_SECONDS = 1
 
 
 class JobRequest(RequestModel):
@@ -87,14 +88,6 @@ class JobEvaluationResponse(ResponseModel):
         default=None, description="CPU seconds of a fixed piece of work on the measuring machine."
     )
     versions: dict[str, str] = Field(default={}, description="Of the libraries that a score depends on.")
-
-
-class ProgressResponse(ResponseModel):
-    """How far the job is; the best score so far is by the job's metric."""
-
-    phase: str
-    experiments_done: int
-    experiments_total: int
 
 
 class JobSummary(ResponseModel):
@@ -164,15 +157,6 @@ def list_jobs(session: ReadSession, owner: Owner, query: PageParameters) -> Page
     )
 
 
-@router.get("/jobs/{job_id}", responses=problem_responses(404))
-def read_job(job_id: str, session: ReadSession, owner: Owner, response: Response) -> JobResponse:
-    """One job: status, progress, experiments, and once it has ended its result."""
-    detail = jobs.detail(session, owner, job_id)
-    if detail.job.status in jobs.ACTIVE:
-        response.headers["Retry-After"] = str(_POLL_SECONDS)
-    return as_response(detail)
-
-
 @router.get("/jobs/{job_id}/evaluations", responses=problem_responses(404, 422))
 def list_evaluations(
     job_id: str, session: ReadSession, owner: Owner, query: PageParameters
@@ -227,18 +211,17 @@ def ring(service: Service, configurations: list[Configuration]) -> None:
 def announce(response: Response, job_id: str) -> None:
     """Say where to watch the job, and how soon to look."""
     response.headers["Location"] = f"/jobs/{job_id}"
-    response.headers["Retry-After"] = str(_POLL_SECONDS)
+    response.headers["Retry-After"] = str(POLL_SECONDS)
 
 
 def as_response(detail: jobs.JobDetail) -> JobResponse:
     """The job as it is shown."""
     job = detail.job
     experiments = [_experiment(experiment, task) for experiment, task in detail.experiments]
-    done = sum(task.status not in jobs.UNFINISHED for _, task in detail.experiments)
     return JobResponse(
         **_summary(job).model_dump(),
         cancel_requested=job.cancel_requested_at is not None,
-        progress=ProgressResponse(phase=job.phase, experiments_done=done, experiments_total=len(experiments)),
+        progress=progress_of(detail),
         experiments=experiments,
         result=job.result,
         error=job.error,

@@ -18,6 +18,7 @@ from app.errors import JobNotFoundError
 from app.store.tables import Dataset, Experiment, Job, JobEvent, Task
 
 QUEUED, RUNNING, PHASE, ENDED = "queued", "running", "phase", "ended"
+CANCEL_REQUESTED = "cancel_requested"
 ACTIVE = ("queued", "running")  # the statuses of a job that has not ended
 
 
@@ -94,4 +95,4 @@ def state(session: Session, owner: str, job_id: str) -> State:
 def versions(session: Session, job_ids: list[str]) -> dict[str, int]:
     """The versions of these jobs."""
     rows = session.execute(select(Job.id, Job.version).where(Job.id.in_(job_ids)))
-    return dict(rows.tuples().all())
+    return {row.id: row.version for row in rows}

@@ -10,7 +10,7 @@ from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
 from app.store import events, tasks
 from app.store.database import new_id, now
-from app.store.tables import Dataset, Experiment, Job, Task
+from app.store.tables import Dataset, Experiment, Job, Recommendation, Task
 
 ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")
@@ -20,10 +20,12 @@ VERIFICATION, MEASUREMENT = "verification", "measurement"
 
 @dataclass(frozen=True)
 class JobDetail:
-    """A job with its experiments, each beside the task that measures it."""
+    """A job with its experiments, each beside the task that measures it, at the time `now` by the database's clock."""
 
     job: Job
     experiments: tuple[tuple[Experiment, Task], ...]
+    now: float
+    recommended: dict[str, Any] | None = None  # the recommendation that an active job verifies
 
 
 def begin_verification(
@@ -124,7 +126,12 @@ def detail(session: Session, owner: str, job_id: str) -> JobDetail:
         .where(Experiment.job_id == job_id)
         .order_by(Task.id)
     ).all()
-    return JobDetail(job, tuple((experiment, task) for experiment, task in rows))
+    recommended = None
+    if job.status in ACTIVE and job.recommendation_id is not None:
+        body = select(Recommendation.body).where(Recommendation.id == job.recommendation_id)
+        recommended = session.scalars(body).one()
+    experiments = tuple((experiment, task) for experiment, task in rows)
+    return JobDetail(job, experiments, session.scalars(select(now())).one(), recommended)
 
 
 def ended_experiments(
@@ -157,11 +164,14 @@ def request_cancel(session: Session, owner: str, job_id: str) -> Job:
     A job that has already ended stays as it is. Raises: JobNotFoundError.
     """
     job = get(session, owner, job_id)
-    session.execute(
+    asked = _changed(
+        session,
         update(Job)
         .where(Job.id == job_id, Job.status.in_(ACTIVE), Job.cancel_requested_at.is_(None))
-        .values(cancel_requested_at=now())
+        .values(cancel_requested_at=now()),
     )
+    if asked:
+        events.record(session, job_id, events.CANCEL_REQUESTED, {})
     end_cancelled(session, job_id)
     session.refresh(job)
     return job

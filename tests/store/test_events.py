@@ -122,14 +122,14 @@ def test_nothing_follows_the_last_event(database: Database) -> None:
     job_id = begin_job(database, 1)
     write(database, lambda session: jobs.request_cancel(session, "local", job_id))
     before = told(database, job_id)
-    assert [event.kind for event in before] == ["queued", "experiment_ended", "ended"]
+    assert [event.kind for event in before] == ["queued", "cancel_requested", "experiment_ended", "ended"]
     assert before[-1].data == {"status": "cancelled", "error": None}
     assert not write(database, lambda session: events.record(session, job_id, "phase", {}))
     write(database, lambda session: jobs.request_cancel(session, "local", job_id))
     write(database, lambda session: verification.advance(session, job_id))
     assert told(database, job_id) == before
     with database.read() as session:
-        assert events.state(session, "local", job_id) == events.State(3, ended=True, erased=False)
+        assert events.state(session, "local", job_id) == events.State(4, ended=True, erased=False)
 
 
 def test_state_is_told_to_the_owner_alone(database: Database) -> None:
