@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from app.metalearning.baselines import best_of_first, single_best
 from app.metalearning.metadataset import Evidence, load_evidence
@@ -85,6 +86,11 @@ class Judged:
         """CPU seconds of one fit, (D, C); infinite where none ended."""
         return np.nan_to_num(self.column("fit_cpu_seconds"), nan=np.inf)
 
+    @cached_property
+    def tried(self) -> npt.NDArray[np.bool_]:
+        """Whether a configuration applies to a dataset, and so was tried, (D, C)."""
+        return np.array([[cell["status"] != "not_applicable" for cell in row] for row in self.cells])
+
     def column(self, name: str) -> FloatArray:
         """A number of every cell, (D, C), NaN where there is none."""
         values = [[np.nan if cell[name] is None else cell[name] for cell in row] for row in self.cells]
@@ -157,19 +163,21 @@ def learning_curves(judged: Judged) -> tuple[int, dict[str, FloatArray]]:
     """How many datasets have every anchor, and each algorithm's median normalised score at the anchors and in full.
 
     0 is knowing nothing, 1 the best configuration after training in full; all on the first fold, where learning curves
-    are measured. Of every algorithm the configuration with the least mean regret. Shape (anchors + 1,).
+    are measured. Of every algorithm the configuration with the least mean regret. Shape (anchors + 1,). Algorithms that do
+    not apply to such datasets are left out.
     """
     means = judged.evidence.regret.mean(axis=0)
     chosen = {
         name: min(columns, key=lambda index: means[index]) for name, columns in judged.algorithms.items()
     }
     large = [
-        row
-        for row in judged.cells
+        index
+        for index, row in enumerate(judged.cells)
         if any(point["anchor"] == ANCHORS[-1] for cell in row for point in cell["learning_curve"] or ())
     ]
-    scores = np.array([_normalised_curves(row, list(chosen.values())) for row in large])
-    return len(large), dict(zip(chosen, np.median(scores, axis=0), strict=True))
+    applicable = {name: index for name, index in chosen.items() if judged.tried[large, index].all()}
+    scores = np.array([_normalised_curves(judged.cells[row], list(applicable.values())) for row in large])
+    return len(large), dict(zip(applicable, np.median(scores, axis=0), strict=True))
 
 
 def _normalised_curves(row: list[dict[str, Any]], chosen: list[int]) -> FloatArray:

@@ -108,9 +108,13 @@ def time_against_score(both: list[Judged]) -> Figure:
 
 
 def _medians(judged: Judged) -> tuple[FloatArray, FloatArray]:
-    """Of CPU seconds and of regret over datasets, each of shape (C,); a fit that did not end took longest."""
-    seconds = np.quantile(judged.fit_seconds, 0.5, axis=0, method="lower")
-    return np.minimum(seconds, protocol.FIT_CPU_SECONDS), np.median(judged.evidence.regret, axis=0)
+    """Of CPU seconds and of regret over the datasets where a configuration was tried, each of shape (C,).
+
+    A fit that did not end took longest.
+    """
+    seconds = np.where(judged.tried, np.minimum(judged.fit_seconds, protocol.FIT_CPU_SECONDS), np.nan)
+    regret = np.where(judged.tried, judged.evidence.regret, np.nan)
+    return np.nanquantile(seconds, 0.5, axis=0, method="lower"), np.nanmedian(regret, axis=0)
 
 
 def portfolio_sizes(both: list[Judged]) -> Figure:

@@ -146,7 +146,7 @@ def wanted() -> list:
 def start_builder(datasets: Path, parts: Path, url: str) -> subprocess.Popen:
     text = (
         "from pathlib import Path\n"
-        "from tests.service.test_building import CONFIGURATIONS\n"
+        "from tests.service.test_remote_building import CONFIGURATIONS\n"
         "from workers.training import building, remote\n"
         "building.CONFIGURATIONS = CONFIGURATIONS\n"
         "building.BATCH = remote.BATCH = 1\n"
