@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from app.client import ProblemError
 from app.metalearning import metadataset
-from app.metalearning.portfolio import find_configuration
+from app.metalearning.portfolio import Requirements, find_configuration
 from app.metalearning.table import TaskType
 from tests.deployments import Deployment, wait_until
 from tests.tables import mixed_table, noise_table
@@ -22,10 +23,13 @@ from workers.training import building, remote
 
 # One that refuses, one whose rules leave the dataset out, and some that end well.
 NAMES = (
-    "clf-gaussian_nb-default", "clf-knn-25_weighted", "clf-realmlp-default",
+    "clf-gaussian_nb-default", "clf-knn-25_weighted", "clf-lda-shrunk",
     "reg-ridge-default", "reg-decision_tree-leaf_8", "reg-lightgbm-shallow",
 )  # fmt: skip
 CONFIGURATIONS = {name: find_configuration(name) for name in NAMES}
+_lda = CONFIGURATIONS["clf-lda-shrunk"]
+_small = replace(_lda.algorithm, requirements=Requirements(most_rows=10))
+CONFIGURATIONS["clf-lda-shrunk"] = replace(_lda, algorithm=_small)
 COSTS = ("seconds", "memory")
 
 
