@@ -93,7 +93,7 @@ def _recommend(folder: Path) -> str:
     """What `make recommend` prints on a terminal of 80 columns."""
     print("make recommend", flush=True)
     shutil.rmtree(folder / "data", ignore_errors=True)
-    return subprocess.run(
+    printed = subprocess.run(
         [_binary("metaselect"), "recommend", "--example", "--out", "out"],
         cwd=folder,
         env={**os.environ, "COLUMNS": "80"},
@@ -101,6 +101,8 @@ def _recommend(folder: Path) -> str:
         capture_output=True,
         text=True,
     ).stdout
+    lines = [line.rstrip() for line in printed.splitlines()]
+    return "\n".join(line for line in lines if line) + "\n"
 
 
 def _write_iris(path: Path) -> None:
