@@ -32,7 +32,7 @@ import sklearn.datasets
 from app.metalearning import metadataset
 from app.metalearning.portfolio import configurations_of, find_configuration
 from app.metalearning.protocol import splits
-from app.metalearning.table import Table
+from app.metalearning.table import FloatArray, Table
 from benchmarks import experiment_runs as runs
 from benchmarks.experiment_runs import Cells
 from benchmarks.recording import ROOT, record
@@ -105,7 +105,7 @@ def made_datasets() -> Path:
     return folder
 
 
-def _written(folder: Path, name: str, data: np.ndarray, target: np.ndarray, is_class: bool) -> list[str]:  # type: ignore[type-arg]
+def _written(folder: Path, name: str, data: FloatArray, target: FloatArray, is_class: bool) -> list[str]:
     generator = np.random.default_rng(0)
     columns: dict[str, pa.Array] = {}
     for index, values in enumerate(data.T):

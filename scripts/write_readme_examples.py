@@ -120,7 +120,7 @@ def _wait_for_service() -> None:
             if httpx.get(f"{URL}/health/ready").status_code == 200:
                 return
         except httpx.TransportError:
-            pass
+            pass  # nobody listens yet
         time.sleep(_POLL_SECONDS)
     sys.exit("The service did not begin.")
 

@@ -1,25 +1,26 @@
 """The command behind `metaselect metadataset`: build, compile, fit, info, import, export."""
 
+# ruff: noqa: E402  threads are fixed before any numeric library loads
 from app.config import pin_threads
 
 pin_threads()
 
-import json  # noqa: E402  threads are fixed before any numeric library loads
-import sys  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Annotated, Any  # noqa: E402
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
-import httpx  # noqa: E402
-import typer  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
 
-from app.client import ProblemError  # noqa: E402
-from app.errors import ServiceError  # noqa: E402
-from app.metalearning import metadataset  # noqa: E402
-from app.metalearning.contents import Contents, load_contents  # noqa: E402
-from app.presenting import contents_as_a_whole, contents_by_task_type  # noqa: E402
-from workers.training import building, exchange, fitting, remote  # noqa: E402
+from app.client import ProblemError
+from app.errors import ServiceError
+from app.metalearning import metadataset
+from app.metalearning.contents import Contents, load_contents
+from app.presenting import contents_as_a_whole, contents_by_task_type
+from workers.training import building, exchange, fitting, remote
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 

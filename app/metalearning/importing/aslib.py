@@ -1,5 +1,6 @@
 """Read ASlib scenarios (Bischl et al. 2016): a folder of description.txt and ARFF files."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from app.metalearning.table import FloatArray
 
 _KEYS = ("instance_id", "repetition")
 _RUNTIME = "runtime"
+_NO_LIMIT = {"", "?", "~", "null", "none"}
 
 
 def read_scenario(folder: Path, measure: str | None = None) -> PerformanceMatrix:
@@ -99,18 +101,28 @@ def _measure(described: dict[str, Value], name: str | None) -> Measure:
         )
     at = 0 if name is None else names.index(name)
     is_run_time = kinds[at].lower() == _RUNTIME
-    cutoff = _number(described, "algorithm_cutoff_time") if is_run_time else None
+    cutoff = _limit(described, "algorithm_cutoff_time") if is_run_time else None
     return Measure(names[at], maximised[at].lower() in {"true", "yes"}, is_run_time, cutoff)
 
 
-def _number(described: dict[str, Value], key: str) -> float | None:
-    """A number above zero; None for "?" and what stands for "no limit"."""
+def _limit(described: dict[str, Value], key: str) -> float | None:
+    """Seconds; None where there was no limit, which scenarios write as nothing, "?", or a number that is not above zero.
+
+    Raises: UnreadableScenarioError.
+    """
     text = first_of(described.get(key))
-    try:
-        value = float(text)
-    except ValueError:
+    if text.lower() in _NO_LIMIT:
         return None
-    return value if value > 0 else None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise UnreadableScenarioError(
+            f"description.txt: {key} is {text[:50]!r}, which is no number of seconds.",
+            "Give the seconds, or ? where there was no limit.",
+        )
+    return seconds if seconds > 0 else None
 
 
 def _read_runs(folder: Path, described: dict[str, Value], measure: Measure) -> _Runs:

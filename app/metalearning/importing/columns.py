@@ -22,9 +22,10 @@ def as_numbers(
     if pa.types.is_dictionary(column.type):
         column = pc.cast(column, column.type.value_type)
     try:
-        floats = pc.cast(column, pa.float64())
+        floats = _as_floats(column)
+    # Arrow says so of a text that is no number, and of a type (dates, lists) that never is one.
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        shown = next((value for value in column.to_pylist() if not _is_number(value)), "")
+        shown = next(value.as_py() for value in column if not _is_number(value))
         raise refusal(
             f"{str(shown)[:50]!r} in column {name[:100]!r} is no number.",
             "Leave cells empty where nothing was measured; text belongs nowhere but into names.",
@@ -41,9 +42,13 @@ def _as_text(value: object) -> str | None:
     return str(value)
 
 
-def _is_number(value: object) -> bool:
+def _as_floats(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    return pc.cast(values, pa.float64(), safe=False)  # whole numbers beyond 2^53 lose their last digits
+
+
+def _is_number(value: pa.Scalar) -> bool:
     try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return value is None
+        _as_floats(pa.array([value.as_py()], value.type))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
     return True

@@ -1,5 +1,7 @@
 """The same ranking for every dataset: what every other way of ranking has to beat."""
 
+# ruff: noqa: ARG002  a constant needs no metafeatures
+
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,11 +20,11 @@ class SingleBest:
     def _mean(self) -> FloatArray:
         return mean_regret(self.regret)
 
-    def expected_regret(self, vector: FloatArray) -> FloatArray:  # noqa: ARG002  a constant needs no metafeatures
+    def expected_regret(self, vector: FloatArray) -> FloatArray:
         """Mean regret over all datasets."""
         return self._mean
 
-    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:  # noqa: ARG002
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """By mean regret."""
         return sorted(feasible, key=lambda index: self._mean[index])[:most]
 
@@ -38,10 +40,10 @@ class AverageRank:
     def _ranks(self) -> FloatArray:
         return average_ranks(self.regret)
 
-    def expected_regret(self, vector: FloatArray) -> FloatArray:  # noqa: ARG002
+    def expected_regret(self, vector: FloatArray) -> FloatArray:
         """Mean regret over all datasets."""
         return mean_regret(self.regret)
 
-    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:  # noqa: ARG002
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """By mean rank."""
         return sorted(feasible, key=lambda index: self._ranks[index])[:most]

@@ -1,5 +1,7 @@
 """Greedy portfolios: each next configuration is the one that most reduces the regret of the best so far."""
 
+# ruff: noqa: ARG002  a constant needs no metafeatures
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,11 +47,11 @@ class GreedyPortfolio:
     regret: FloatArray
     name: str = "portfolio"
 
-    def expected_regret(self, vector: FloatArray) -> FloatArray:  # noqa: ARG002  a constant needs no metafeatures
+    def expected_regret(self, vector: FloatArray) -> FloatArray:
         """Mean regret over all datasets."""
         return mean_regret(self.regret)
 
-    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:  # noqa: ARG002
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """In greedy order."""
         n_datasets = len(self.regret)
         return greedy_order(self.regret, np.full(n_datasets, 1 / n_datasets), feasible, most=most)
