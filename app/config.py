@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Days from upload or last job until a dataset is erased; 0 keeps it for ever.",
     )
+    failpoints_dir: Path | None = Field(
+        default=None, description="For tests alone: the folder whose files arm failpoints."
+    )
     log_format: str = Field(
         default="text", pattern="^(text|json)$", description="Log lines for people or machines."
     )

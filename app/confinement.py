@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from app import failpoints
 from app.errors import ServiceError
 
 LOG_NAME = "log.txt"
@@ -36,7 +37,12 @@ class KernelLimits:
 
 
 def enter(
-    function: str, payload: dict[str, Any], folder: str, pipe: Connection, limits: KernelLimits
+    function: str,
+    payload: dict[str, Any],
+    folder: str,
+    pipe: Connection,
+    limits: KernelLimits,
+    failpoints_dir: Path | None,
 ) -> None:
     """The child's first function: become a limited group leader, call "module:name", answer in lines of JSON."""
     parent = os.getppid()
@@ -48,6 +54,7 @@ def enter(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _write_below(Path(folder))
+    failpoints.use(failpoints_dir)
     module, _, name = function.partition(":")
 
     def send(message: dict[str, Any]) -> None:

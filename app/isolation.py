@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from app import failpoints
 from app.confinement import LOG_NAME, OUT_OF_MEMORY, KernelLimits, enter
 
 Report = Callable[[dict[str, Any]], None]
@@ -121,7 +122,14 @@ class Child:
         self._pipe, theirs = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(
             target=enter,
-            args=(self.function, self.payload, str(self.folder), theirs, self.limits.kernel),
+            args=(
+                self.function,
+                self.payload,
+                str(self.folder),
+                theirs,
+                self.limits.kernel,
+                failpoints.folder(),
+            ),
             daemon=False,
         )
         try:

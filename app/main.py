@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
+from app import failpoints
 from app.api import (
     algorithms,
     configurations,
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Wire the service's parts together."""
     settings = settings or Settings()
     configure_logging(settings.log_format)
+    failpoints.use(settings.failpoints_dir)
     database = Database(settings)
     service = Service(
         settings=settings,

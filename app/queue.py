@@ -8,7 +8,9 @@ from enum import StrEnum
 import structlog
 from celery import Celery
 
+from app import failpoints
 from app.config import Settings
+from app.failpoints import Step
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +59,11 @@ class Doorbell:
             return
         try:
             for queue in queues:
-                self._celery.send_task(TaskName.WORK, queue=queue, retry=False)
+                with failpoints.around(Step.RING, _no_broker):
+                    self._celery.send_task(TaskName.WORK, queue=queue, retry=False)
         except Exception as error:  # noqa: BLE001  the work is committed: whatever the broker does must not refuse it
             log.warning("doorbell_failed", queues=sorted(set(queues)), error=str(error))
+
+
+def _no_broker() -> Exception:
+    return ConnectionRefusedError("no broker answers")

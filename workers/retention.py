@@ -11,8 +11,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
+from app.failpoints import Step
 from app.store import blobs, datasets, idempotency, tasks
-from app.store.database import Database
+from app.store.database import Database, commit
 
 log = structlog.get_logger(__name__)
 
@@ -23,14 +24,14 @@ def erase_expired(database: Database, retention_days: float) -> None:
     """Erase what has had its time: idempotency keys, and datasets that no job needs, each in a transaction of its own."""
     with database.write() as session:
         idempotency.forget_expired(session)
-        session.commit()
+        commit(session, Step.FORGET_KEYS)
     with database.read() as session:
         due = datasets.due_to_expire(session, retention_days)
     for dataset_id in due:
         try:
             with database.write() as session:
                 erased = datasets.expire(session, dataset_id, retention_days)
-                session.commit()
+                commit(session, Step.EXPIRE_DATASET)
         except SQLAlchemyError:
             log.exception("dataset_not_erased", dataset=dataset_id)  # the others need not wait for it
         else:

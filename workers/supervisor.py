@@ -19,13 +19,14 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app import isolation
+from app import failpoints, isolation
 from app.config import Settings
 from app.errors import ServiceError
+from app.failpoints import Step
 from app.isolation import Child, Ending, Outcome
 from app.queue import Doorbell
 from app.store import jobs, tasks, workers
-from app.store.database import Database
+from app.store.database import Database, commit
 from app.store.tasks import Claim, Renewal
 from workers import retention
 from workers.experiments import pipelines
@@ -42,6 +43,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         isolation.preload("workers.tasks.computing", "workers.experiments.warming", *pipelines.libraries())
+        failpoints.use(settings.failpoints_dir)
         self.settings = settings
         self.database = Database(settings)
         self.doorbell = Doorbell(settings)
@@ -73,7 +75,7 @@ class Supervisor:
         try:
             with self.database.write() as session:
                 workers.leave(session, self.id)
-                session.commit()
+                commit(session, Step.SIGN_OFF)
         except SQLAlchemyError as error:
             log.warning("could_not_sign_off", error=str(error))
         log.info("worker_stopped", worker=self.id)
@@ -87,7 +89,7 @@ class Supervisor:
                     held = tasks.claim(
                         session, self.settings.worker_queue, self.id, self.settings.lease_seconds
                     )
-                    session.commit()
+                    commit(session, Step.CLAIM_TASK)
                 if held is None:
                     return
                 self._supervise(held)
@@ -115,7 +117,7 @@ class Supervisor:
             )
             for task_id, kind in tasks.reap(session):
                 _KINDS[kind].give_up(session, task_id)
-            session.commit()
+            commit(session, Step.RECONCILE)
         with self.database.read() as session:
             due = jobs.due(session)
         for job_id in due:
@@ -138,7 +140,7 @@ class Supervisor:
             stale = tasks.stale_queues(
                 session, 2 * self.settings.reconcile_seconds, most=self.settings.worker_slots
             )
-            session.commit()
+            commit(session, Step.NOTE_RUNG)
         for queue in stale:
             self.doorbell.ring(queue)
 
@@ -159,7 +161,9 @@ class Supervisor:
         try:
             outcome = self._compute(held, folder)
             if outcome is not None:
-                self._insist(held, lambda session: self._apply(session, held, outcome, folder))
+                self._insist(
+                    held, lambda session: self._apply(session, held, outcome, folder), Step.APPLY_OUTCOME
+                )
                 log.info("task_ended", kind=held.kind, ending=str(outcome.ending))
                 self._advance(held.job_id)
         except SQLAlchemyError:
@@ -182,7 +186,7 @@ class Supervisor:
         while (outcome := child.wait()) is None:
             if self._stopping.is_set():
                 child.stop()
-                self._insist(held, lambda session: tasks.release(session, held))
+                self._insist(held, lambda session: tasks.release(session, held), Step.RELEASE_TASK)
                 log.info("task_released")
                 return None
             if time.monotonic() - beat < _HEARTBEAT_SECONDS:
@@ -194,7 +198,7 @@ class Supervisor:
             elif state is not None or beat - renewed > 0.7 * self.settings.lease_seconds:
                 child.stop()
                 if state is Renewal.CANCELLED:
-                    self._insist(held, lambda session: self._end_cancelled(session, held))
+                    self._insist(held, lambda session: self._end_cancelled(session, held), Step.END_CANCELLED)
                 log.info("task_stopped", because=str(state or "lease could not be renewed"))
                 return None
         return outcome
@@ -204,7 +208,7 @@ class Supervisor:
         try:
             with self.database.write() as session:
                 state = tasks.renew(session, held, self.settings.lease_seconds, dict(progress))
-                session.commit()
+                commit(session, Step.RENEW_LEASE)
         except SQLAlchemyError as error:
             log.warning("heartbeat_failed", error=str(error))
             return None
@@ -234,18 +238,18 @@ class Supervisor:
         """Begin the job's next step, if it is due, in a transaction of its own."""
         with self.database.write() as session:
             queue = verification.advance(session, job_id)
-            session.commit()
+            commit(session, Step.ADVANCE_JOB)
         if queue is not None:
             self.doorbell.ring(queue)
 
-    def _insist(self, held: Claim, change: Callable[[Session], Any]) -> None:
+    def _insist(self, held: Claim, change: Callable[[Session], Any], step: Step) -> None:
         """Write the change, again and again while the lease lasts: a database that restarts must not cost the work."""
         deadline = time.monotonic() + 0.7 * self.settings.lease_seconds
         while True:
             try:
                 with self.database.write() as session:
                     change(session)
-                    session.commit()
+                    commit(session, step)
             except SQLAlchemyError as error:
                 if time.monotonic() > deadline:
                     raise

@@ -13,10 +13,12 @@ from app.api.problems import problem_responses
 from app.api.schemas import Page, PageParameters, ResponseModel, as_time
 from app.api.uploads import DatasetForm, DatasetUpload, Upload, multipart_body
 from app.config import Settings
+from app.failpoints import Step
 from app.metalearning.findings import Severity
 from app.metalearning.metafeatures import FAMILIES, SCHEMA
 from app.metalearning.table import ColumnType, TaskType
 from app.store import datasets
+from app.store.database import commit
 from app.store.tables import Dataset
 
 router = APIRouter(tags=["datasets"])
@@ -110,7 +112,7 @@ def create_dataset(
         answer = as_answer(_as_response(dataset, service.settings), 201)
         answer.headers["Location"] = f"/datasets/{dataset.id}"
         attempt.record(answer, about=dataset.id)
-        session.commit()
+        commit(session, Step.STORE_DATASET)
     return answer
 
 
@@ -155,7 +157,7 @@ def delete_dataset(dataset_id: str, session: WriteSession, owner: Owner) -> None
     Scores and metafeatures stay as evidence unless the dataset was uploaded with `contribute=false`.
     """
     datasets.delete(session, owner, dataset_id)
-    session.commit()
+    commit(session, Step.DELETE_DATASET)
 
 
 def record_upload(upload: Upload, service: Service, session: Session, owner: str) -> Dataset:

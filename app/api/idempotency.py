@@ -20,7 +20,9 @@ from app.api.dependencies import Owner, ServiceDep, WriteSession
 from app.api.schemas import RequestModel, ResponseModel
 from app.api.uploads import Upload
 from app.config import Settings
+from app.failpoints import Step
 from app.store import idempotency
+from app.store.database import commit
 from app.store.idempotency import Answer, Held
 
 log = structlog.get_logger(__name__)
@@ -75,7 +77,7 @@ class Once:
             return
         seconds = _SECONDS + (self.settings.read_seconds if isinstance(asked, Upload) else 0.0)
         found = idempotency.claim(self.session, self.owner, self.key, self._fingerprint(asked), seconds)
-        self.session.commit()
+        commit(self.session, Step.CLAIM_KEY)
         if isinstance(found, Answer):
             yield Attempt(self.session, replay=_replay(found))
             return
@@ -95,7 +97,7 @@ class Once:
         try:
             self.session.rollback()
             idempotency.release(self.session, held)
-            self.session.commit()
+            commit(self.session, Step.RELEASE_KEY)
         except SQLAlchemyError:  # the database is away: the claim ends by itself
             log.warning("idempotency_key_not_released", exc_info=True)
 

@@ -13,11 +13,13 @@ from app.api.problems import problem_responses
 from app.api.progress import ProgressResponse, progress_of
 from app.api.schemas import Page, PageParameters, RequestModel, ResponseModel, as_time
 from app.errors import InvalidRequestError, NoGpuWorkerError
+from app.failpoints import Step
 from app.metalearning.metrics import requested_metric
 from app.metalearning.portfolio import Configuration, find_configuration
 from app.metalearning.recommendation import Question, recommend
 from app.metalearning.table import TaskType
 from app.store import datasets, jobs, workers
+from app.store.database import commit
 from app.store.tables import Dataset, Experiment, Job, Task
 
 router = APIRouter(tags=["jobs"])
@@ -143,7 +145,7 @@ def create_job(
         answer = as_answer(as_response(jobs.detail(session, owner, job.id)), 202)
         announce(answer, job.id)
         attempt.record(answer, about=dataset.id)
-        session.commit()
+        commit(session, Step.ACCEPT_JOB)
     ring(service, configurations)
     return answer
 
@@ -173,7 +175,7 @@ def list_evaluations(
 def cancel_job(job_id: str, session: WriteSession, owner: Owner) -> JobResponse:
     """Stop a job; its record and what it measured stay. A job that has ended stays as it is."""
     jobs.request_cancel(session, owner, job_id)
-    session.commit()
+    commit(session, Step.ACCEPT_CANCEL)
     return as_response(jobs.detail(session, owner, job_id))
 
 

@@ -11,8 +11,10 @@ from app.api.dependencies import Owner, ReadSession, ServiceDep, WriteSession
 from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.schemas import Page, PageParameters, RequestModel, ResponseModel, as_time
+from app.failpoints import Step
 from app.metalearning.importing.recommendation import recommend_algorithms
 from app.store import metadatasets, recommendations
+from app.store.database import commit
 from app.store.tables import MetaDataset
 
 router = APIRouter(tags=["meta-datasets"])
@@ -184,7 +186,7 @@ def recommend_from_meta_dataset(
         )
         answer = as_answer(AlgorithmRecommendationResponse(id=record.id, **body), 200)
         attempt.record(answer, about=found.id)
-        session.commit()
+        commit(session, Step.RECOMMEND_ALGORITHMS)
     return answer
 
 
@@ -192,7 +194,7 @@ def recommend_from_meta_dataset(
 def delete_meta_dataset(name: str, session: WriteSession, owner: Owner) -> None:
     """Delete it, with the recommendations that were given from it."""
     metadatasets.delete(session, owner, name)
-    session.commit()
+    commit(session, Step.DELETE_META_DATASET)
 
 
 def _as_summary(found: MetaDataset) -> MetaDatasetSummary:

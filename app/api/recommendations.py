@@ -16,6 +16,7 @@ from app.api.problems import problem_responses
 from app.api.schemas import RequestModel, ResponseModel
 from app.api.uploads import DatasetForm, Upload, media_type, multipart_body, read_form, read_json
 from app.errors import InvalidRequestError, MetafeatureVersionError
+from app.failpoints import Step
 from app.metalearning.experience import check_strategy
 from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.metrics import check_metric
@@ -27,6 +28,7 @@ from app.metalearning.recommendation import (
 )
 from app.metalearning.table import TaskType
 from app.store import datasets, recommendations
+from app.store.database import commit
 from app.store.tables import Dataset, Job
 
 router = APIRouter(tags=["recommendations"])
@@ -198,7 +200,7 @@ def create_recommendation(
             )
         answer = _as_answer(record.id, job, body)
         attempt.record(answer, about=dataset.id if dataset else None)
-        session.commit()
+        commit(session, Step.STORE_RECOMMENDATION)
     if job is not None:
         jobs_api.ring(service, configurations)
     return answer

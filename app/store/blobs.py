@@ -9,6 +9,8 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
+from app import failpoints
+from app.failpoints import Step, disk_full
 from app.store.database import new_id
 from app.store.tables import Blob, BlobChunk, Dataset, Experiment, MetaDataset, Model
 
@@ -50,7 +52,8 @@ def fetch(session: Session, content_hash: str, cache_dir: Path) -> Path:
         with temporary.open("wb") as file:
             for chunk in chunks(session, content_hash):
                 file.write(chunk)
-        temporary.replace(path)
+        with failpoints.around(Step.CACHE_BLOB, disk_full):
+            temporary.replace(path)
     return path
 
 

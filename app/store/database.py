@@ -8,11 +8,14 @@ from typing import Any
 
 from sqlalchemy import Double, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
+from app import failpoints
 from app.config import Settings
+from app.failpoints import Step
 
 _BUSY_SECONDS = 30
 _POOL_SIZE = 20  # uvicorn lends 40 threads to endpoints; with the overflow each of them finds a connection
@@ -64,9 +67,19 @@ def create_database_engine(settings: Settings) -> Engine:
     return engine
 
 
+def commit(session: Session, step: Step) -> None:
+    """Commit. Every commit of the service is a step by name, so that tests can break each of them."""
+    with failpoints.around(step, _lost_connection):
+        session.commit()
+
+
 def new_id(prefix: str) -> str:
     """A random id whose order is the order of creation, so that lists can page by it."""
     return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
+
+
+def _lost_connection() -> Exception:
+    return OperationalError("COMMIT", None, ConnectionResetError("the connection was lost"))
 
 
 def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:

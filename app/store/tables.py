@@ -127,6 +127,7 @@ class Job(Base):
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
     recommendation_id: Mapped[str | None] = mapped_column(ForeignKey("recommendations.id"))
     request: Mapped[dict[str, Any]]
+    origin: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of the request: its id and its trace
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     cancel_requested_at: Mapped[float | None]
@@ -238,6 +239,16 @@ class Worker(Base):
     slots: Mapped[int]
     started_at: Mapped[float] = mapped_column(default=now())
     seen_at: Mapped[float] = mapped_column(default=now(), index=True)
+
+
+class Counter(Base):
+    """How often something happened, by all workers that ever were; each adds what it saw since it last did."""
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float]
 
 
 class IdempotencyKey(Base):

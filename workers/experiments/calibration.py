@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from app import failpoints
+from app.failpoints import Step, disk_full
+
 # The probe's seconds on the machine that others are compared with.
 REFERENCE_PROBE_SECONDS = 0.1
 PROBE_FILE = "probe.json"
@@ -28,7 +31,8 @@ def recent_probe(file: Path) -> float:
         kept = {"at": time.time(), "seconds": probe_seconds()}
         writing = file.with_suffix(f".{os.getpid()}")
         writing.write_text(json.dumps(kept))
-        writing.replace(file)
+        with failpoints.around(Step.KEEP_PROBE, disk_full):
+            writing.replace(file)
     return float(kept["seconds"])
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from app.config import Settings
 from app.errors import InvalidRequestError
+from app.failpoints import Step
 from app.metalearning.importing import (
     Measure,
     PerformanceMatrix,
@@ -27,7 +28,7 @@ from app.metalearning.importing.shipped import README, shipped_matrix
 from app.metalearning.protocol import FIT_CPU_SECONDS
 from app.metalearning.table import TaskType
 from app.store import metadatasets
-from app.store.database import Database
+from app.store.database import Database, commit
 from app.store.migrating import migrate
 from workers.training.importing import BEST_CONSTANT, VIRTUAL_BEST, fit_imported
 
@@ -84,7 +85,7 @@ def import_meta_dataset(
         file.flush()
         with database.write() as session:
             metadatasets.record(session, owner=OWNER, name=name, path=Path(file.name), summary=summary)
-            session.commit()
+            commit(session, Step.IMPORT_META_DATASET)
     _print_summary(name, summary)
 
 

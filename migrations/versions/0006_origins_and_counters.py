@@ -1,0 +1,29 @@
+"""origins of jobs, counters."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+def upgrade() -> None:
+    # Plain ALTER TABLE on both databases: a copied table would lose the rows that refer to it.
+    op.add_column("jobs", sa.Column("origin", JSON, nullable=False, server_default="{}"))
+    op.create_table(
+        "counters",
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("label", sa.String(length=255), nullable=False),
+        sa.Column("value", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "label", name=op.f("pk_counters")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("counters")
+    op.drop_column("jobs", "origin")
