@@ -1,6 +1,7 @@
 """The child's side of isolation: give up what a computation does not need, compute, answer, end."""
 
 import ctypes
+import errno
 import importlib
 import json
 import os
@@ -8,6 +9,7 @@ import resource
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
@@ -15,9 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from app import failpoints
-from app.errors import ServiceError
+from app.errors import MachineError, ServiceError
 
 LOG_NAME = "log.txt"
+_EXHAUSTED = {  # what a machine runs out of, which says nothing about the data
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EAGAIN,
+}
 OUT_OF_MEMORY = 137  # how a child exits that got no memory: telling more would need some
 
 
@@ -68,10 +79,13 @@ def enter(
         value = function_to_call(payload, lambda message: send({"kind": "progress", **message}))
         send({"kind": "value", "value": value})
     except Exception as error:  # noqa: BLE001  whatever a library raises is reported, not lost
-        if _lacked_memory(error):
+        causes = list(_causes(error))
+        if any(isinstance(each, MemoryError) for each in causes):
             os._exit(OUT_OF_MEMORY)
-        if isinstance(error, ServiceError):
-            send({"kind": "error", "error": error.as_dict()})
+        exhausted = [each for each in causes if isinstance(each, OSError) and each.errno in _EXHAUSTED]
+        known = MachineError.of(exhausted[0]) if exhausted else error
+        if isinstance(known, ServiceError):
+            send({"kind": "error", "error": known.as_dict()})
             return
         sys.excepthook(type(error), error, error.__traceback__)
         text = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
@@ -126,11 +140,9 @@ def _limit(limits: KernelLimits) -> None:
             resource.setrlimit(kind, (most, most))
 
 
-def _lacked_memory(error: BaseException) -> bool:
-    """Whether it began with a failed allocation, whatever libraries made of it on the way."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it began with, whatever libraries made of that on the way."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, MemoryError):
-            return True
+        yield seen
         seen = seen.__cause__ or seen.__context__
-    return False

@@ -77,6 +77,26 @@ class DatasetInUseError(ServiceError):
     status, code, title = 409, "dataset_in_use", "Dataset in use"
 
 
+class MachineError(ServiceError):
+    """The machine had no room for the work (disk, memory, processes, descriptors): the same may succeed later, or elsewhere."""
+
+    code, title = "machine_exhausted", "Machine exhausted"
+
+    @classmethod
+    def of(cls, error: OSError) -> "MachineError":
+        """The error as the system told it."""
+        return cls(
+            f"The worker's machine failed: {error.strerror or error}.",
+            "Look at the disk, memory and processes of the machine, then try again.",
+        )
+
+
+class DatabaseUnavailableError(ServiceError):
+    """The database does not answer; trying again helps."""
+
+    status, code, title = 503, "database_unavailable", "Database unavailable"
+
+
 class NoGpuWorkerError(ServiceError):
     """A configuration needs a GPU, and no worker on that queue has been seen."""
 

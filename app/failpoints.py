@@ -38,7 +38,6 @@ class Step(StrEnum):
     END_CANCELLED = "end_cancelled"
     ADVANCE_JOB = "advance_job"
     RECONCILE = "reconcile"
-    NOTE_RUNG = "note_rung"
     SIGN_OFF = "sign_off"
     FORGET_KEYS = "forget_keys"
     EXPIRE_DATASET = "expire_dataset"

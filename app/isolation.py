@@ -162,6 +162,10 @@ class Child:
         """End the child's process group: first politely, then not."""
         _signal_group(self._process.pid, signal.SIGTERM)
         self._process.join(_KILL_AFTER_SECONDS)
+        return self.kill()
+
+    def kill(self) -> Outcome:
+        """End the child's process group at once."""
         return self._killed(Ending.STOPPED)
 
     def _read_piece(self) -> Outcome | None:

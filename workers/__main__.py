@@ -19,19 +19,21 @@ if __name__ == "__main__":
     configure_logging(settings.log_format)
     supervisor = Supervisor(settings)
 
+    told_to_stop = threading.Event()
+
     def stop(*_: Any) -> None:
-        """Stop claiming and give running tasks back."""
-        supervisor.stop()
+        """Begin to end; what runs is given back."""
+        told_to_stop.set()
 
     def watch_parent(parent: int) -> None:
         """Stop once the process that started this one is gone, were it before this line, so that no worker is left over."""
         while os.getppid() == parent:
             time.sleep(1)
-        supervisor.stop()
+        told_to_stop.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     threading.Thread(target=watch_parent, args=(int(sys.argv[1]),), daemon=True).start()
     supervisor.start()
-    supervisor.poll_until_stopped()
+    told_to_stop.wait()
     supervisor.leave()

@@ -6,12 +6,14 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.schemas import Problem
 from app.errors import (
+    DatabaseUnavailableError,
     IdempotencyInFlightError,
     InvalidJsonError,
     InvalidRequestError,
@@ -24,7 +26,11 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request", 413: "body_too_large"}
 _RETRY_SECONDS = 2
-_PASSING = (OverloadedError, IdempotencyInFlightError)  # who asks again later gets another answer
+_PASSING = (
+    OverloadedError,
+    IdempotencyInFlightError,
+    DatabaseUnavailableError,
+)  # who asks again later gets another answer
 
 
 def install_problems(app: FastAPI) -> None:
@@ -33,6 +39,8 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DataError, _data_error)
+    for away in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.add_exception_handler(away, _database_away)
     app.add_exception_handler(ClientDisconnect, _nobody_listens)
     app.add_exception_handler(Exception, _unexpected_error)
 
@@ -116,6 +124,17 @@ def _data_error(request: Request, _: Exception) -> Response:
         request,
         InvalidRequestError(
             "A value cannot be stored, most likely the character NUL.", "Remove that character."
+        ),
+    )
+
+
+def _database_away(request: Request, error: Exception) -> Response:
+    log.warning("database_unavailable", error=str(error))
+    return problem_response(
+        request,
+        DatabaseUnavailableError(
+            "The database does not answer, so nothing is known of what was asked for.",
+            "Repeat the request after `Retry-After` seconds, with the same Idempotency-Key where it had one.",
         ),
     )
 

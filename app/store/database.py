@@ -21,6 +21,19 @@ _BUSY_SECONDS = 30
 _POOL_SIZE = 20  # uvicorn lends 40 threads to endpoints; with the overflow each of them finds a connection
 
 
+# A client that is frozen in the middle of a transaction loses it, with its locks; a server that is frozen or gone is
+# noticed although it closed nothing. Nobody waits for a lock longer than a request may take.
+_PATIENCE = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "options": "-c idle_in_transaction_session_timeout=15s -c lock_timeout=15s",
+}
+_POOL_SECONDS = 10
+
+
 class now(FunctionElement[float]):  # noqa: N801  reads as the SQL function that it is
     """The database's clock in seconds since 1970: leases of workers on many hosts are measured by it alone."""
 
@@ -59,7 +72,9 @@ def create_database_engine(settings: Settings) -> Engine:
     url = settings.sqlalchemy_url
     options: dict[str, Any] = {"json_serializer": _strict_json, "pool_size": _POOL_SIZE, "max_overflow": 30}
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, **options)
+        return create_engine(
+            url, pool_pre_ping=True, connect_args=_PATIENCE, pool_timeout=_POOL_SECONDS, **options
+        )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **options)
     event.listen(engine, "connect", _configure_sqlite)

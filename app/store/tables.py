@@ -173,7 +173,6 @@ class Task(Base):
     failures: Mapped[int] = mapped_column(default=0)
     lost: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[float] = mapped_column(default=0.0)
-    rung_at: Mapped[float] = mapped_column(default=now())
     lease_expires_at: Mapped[float | None]
     worker: Mapped[str | None]
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -168,19 +168,6 @@ def running(session: Session) -> set[tuple[str, int]]:
     return {(task_id, attempt) for task_id, attempt in session.execute(query)}
 
 
-def stale_queues(session: Session, older_than_seconds: float, most: int = 100) -> list[str]:
-    """Queues of tasks whose doorbell may have been lost, one entry per task; notes that they are rung now."""
-    due = session.execute(
-        select(Task.id, Task.queue)
-        .where(Task.status == "queued", Task.not_before <= now(), Task.rung_at < now() - older_than_seconds)
-        .order_by(Task.id)
-        .limit(most)
-        .with_for_update(skip_locked=True)
-    ).all()
-    session.execute(update(Task).where(Task.id.in_([row.id for row in due])).values(rung_at=now()))
-    return [row.queue for row in due]
-
-
 def _oldest(queue: str, priority: int, owner: str) -> Any:
     """The owner's oldest task that may begin now and that nobody else is taking, locked."""
     return (

@@ -1,4 +1,4 @@
-"""origins of jobs, counters."""
+"""origins of jobs, counters; workers look by themselves, so nobody notes when they were rung."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,7 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 def upgrade() -> None:
     # Plain ALTER TABLE on both databases: a copied table would lose the rows that refer to it.
     op.add_column("jobs", sa.Column("origin", JSON, nullable=False, server_default="{}"))
+    op.drop_column("tasks", "rung_at")
     op.create_table(
         "counters",
         sa.Column("name", sa.String(length=255), nullable=False),
@@ -26,4 +27,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("counters")
+    op.add_column("tasks", sa.Column("rung_at", sa.Double(), nullable=False, server_default="0"))
     op.drop_column("jobs", "origin")

@@ -222,11 +222,3 @@ def test_experiments_not_begun_by_the_deadline_are_dropped(database: Database) -
     assert write(database, lambda session: jobs.drop_late_experiments(session, job_id))
     finish_experiment(database, held)
     assert write(database, lambda session: jobs.begin_stacking(session, job_id))
-
-
-def test_lost_doorbell_is_rung_again(database: Database) -> None:
-    begin_job(database, 2)
-    assert write(database, lambda session: tasks.stale_queues(session, 60.0)) == []
-    write(database, lambda session: session.execute(update(Task).values(rung_at=0.0)))
-    assert write(database, lambda session: tasks.stale_queues(session, 60.0)) == ["cpu", "cpu"]
-    assert write(database, lambda session: tasks.stale_queues(session, 60.0)) == []

@@ -237,7 +237,7 @@ def _fit(problem: _Problem, name: str, steps: Steps, training: IntArray, test: I
         _, cpu, wall = timed(lambda: model.fit(data, known))
         predict = model.predict_proba if n_classes else model.predict
         raw, predict_cpu, _ = timed(lambda: predict(of_test))
-    except MemoryError:
+    except (MemoryError, OSError):
         raise
     except Exception as error:  # each library has exceptions of its own; here they all mean: not this data
         text = f"{name} could not learn from this dataset: {error}"[:500]

@@ -114,8 +114,8 @@ def _refit_first(
         expression = winning_expression(table, members, table.target_values[plan.rows], plan)
         try:
             untrusted = _refit(expression, table, folder / ARTIFACT_FILE)
-        except MemoryError:
-            raise
+        except (MemoryError, OSError):
+            raise  # the machine's trouble, not the candidate's
         except Exception as error:  # noqa: BLE001  each library has exceptions of its own, skops too
             passed_over[winner.name] = f"could not be fitted on all rows and written as skops: {error}"[:300]
         else:

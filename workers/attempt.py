@@ -1,0 +1,174 @@
+"""One attempt at a claimed task: load, compute in a child process, apply. No session is open while the child computes."""
+
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.errors import MachineError, ServiceError
+from app.failpoints import Step
+from app.isolation import Child, Ending, Outcome
+from app.store import jobs, tasks
+from app.store.database import Database, commit
+from app.store.tasks import Claim, Renewal
+from workers.lease import Lease
+from workers.tasks import experiment, stacking
+
+log = structlog.get_logger(__name__)
+
+KINDS: dict[str, ModuleType] = {"experiment": experiment, "stacking": stacking}
+
+_INSIST_SECONDS = 60.0  # a result waits so long for a database that is away
+_INSIST_SECONDS_WHEN_STOPPING = 5.0
+_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+@dataclass
+class Attempt:
+    """Does what was claimed, as long as the lease lasts and nobody says stop."""
+
+    settings: Settings
+    database: Database
+    held: Claim
+    claimed_at: float  # monotonic, before the claim was sent
+    stopping: threading.Event
+
+    def run(self) -> bool:
+        """Whether something was written that the job may go on from; never raises for what the world does.
+
+        Where nothing can be written the lease runs out, and somebody takes the task again.
+        """
+        folder = self.settings.scratch_dir / f"{self.held.task_id}-{self.held.attempt}"
+        log.info("task_claimed", kind=self.held.kind)
+        try:
+            with Lease(self.database, self.held, self.settings.lease_seconds, self.claimed_at) as lease:
+                return self._run(folder, lease)
+        except SQLAlchemyError:
+            log.exception("task_abandoned")
+            return False
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _run(self, folder: Path, lease: Lease) -> bool:
+        try:
+            outcome = self._compute(folder, lease)
+            if outcome is None:
+                return lease.found is Renewal.CANCELLED
+            self._insist(lambda session: self._apply(session, outcome, folder), Step.APPLY_OUTCOME)
+        except SQLAlchemyError:
+            raise
+        except (
+            Exception
+        ) as error:  # a full disk, no processes left, or a defect: the task must not hang on it
+            log.exception("attempt_failed")
+            trouble = _trouble(error)
+            self._insist(lambda session: self._fail_attempt(session, trouble), Step.APPLY_OUTCOME)
+            return True
+        log.info("task_ended", kind=self.held.kind, ending=str(outcome.ending))
+        return True
+
+    def _compute(self, folder: Path, lease: Lease) -> Outcome | None:
+        """Run the task's child while the lease lasts; None where nothing is left to apply."""
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with self.database.read() as session:
+                function, payload, limits = KINDS[self.held.kind].load(
+                    session, self.held, folder, self.settings
+                )
+        except ServiceError as error:
+            return Outcome(Ending.ERROR, error=error.as_dict())
+        child = Child(function, payload, folder, limits, on_message=lease.note)
+        child.start()
+        while (outcome := child.wait()) is None:
+            if self.stopping.is_set():
+                child.stop()
+                self._insist(lambda session: tasks.release(session, self.held), Step.RELEASE_TASK)
+                log.info("task_released")
+                return None
+            if lease.found is Renewal.CANCELLED:
+                child.stop()
+                self._insist(self._end_cancelled, Step.END_CANCELLED)
+                log.info("task_cancelled")
+                return None
+            if lease.found is Renewal.LOST or lease.is_running_out:
+                child.kill()
+                log.warning(
+                    "lease_lost", because="taken back" if lease.found is Renewal.LOST else "not renewed"
+                )
+                return None
+        return outcome
+
+    def _apply(self, session: Session, outcome: Outcome, folder: Path) -> None:
+        trouble = _passing_trouble(outcome)
+        if trouble is not None:
+            self._fail_attempt(session, trouble)
+        elif tasks.finish(session, self.held):
+            KINDS[self.held.kind].apply(session, self.held, outcome, folder)
+        else:
+            log.warning("task_was_lost")
+
+    def _fail_attempt(self, session: Session, trouble: dict[str, Any]) -> None:
+        if tasks.fail_attempt(session, self.held, trouble):
+            KINDS[self.held.kind].give_up(session, self.held.task_id)
+
+    def _end_cancelled(self, session: Session) -> None:
+        tasks.cancel(session, self.held)
+        jobs.end_cancelled(session, self.held.job_id)
+
+    def _insist(self, change: Callable[[Session], Any], step: Step) -> None:
+        """Write the change, again and again: a database that restarts must not cost the work.
+
+        Longer than the lease is safe: the attempt number refuses the write once somebody else has the task. So is
+        writing again what a lost answer left unknown.
+        """
+        began, pause = time.monotonic(), _PAUSE_SECONDS
+        while True:
+            try:
+                with self.database.write() as session:
+                    change(session)
+                    commit(session, step)
+            except SQLAlchemyError as error:
+                patience = _INSIST_SECONDS_WHEN_STOPPING if self.stopping.is_set() else _INSIST_SECONDS
+                if time.monotonic() - began > patience:
+                    raise
+                log.warning("write_failed", step=str(step), error=str(error))
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  jitter, not secrecy
+                pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
+            else:
+                return
+
+
+def _passing_trouble(outcome: Outcome) -> dict[str, Any] | None:
+    """The reason to try again; None where the outcome says something about the data, which another try would repeat."""
+    if outcome.ending is Ending.CRASH:
+        return {
+            "code": "worker_crashed",
+            "detail": f"The process died {tasks.MOST_FAILURES} times while doing this.",
+            "advice": "Another configuration may work; the log says where it died.",
+            "evidence": {"log": outcome.log_tail},
+        }
+    if outcome.error is not None and outcome.error["code"] == MachineError.code:
+        return outcome.error
+    return None
+
+
+def _trouble(error: Exception) -> dict[str, Any]:
+    if isinstance(error, OSError):
+        return MachineError.of(error).as_dict()
+    return {
+        "code": "internal_error",
+        "detail": f"{type(error).__name__}: {error}".replace("\x00", "")[:2000],
+        "advice": "The worker's log holds the traceback.",
+        "evidence": {},
+    }
