@@ -242,6 +242,22 @@ def test_no_claim_walks_through_all_tasks(database: Database) -> None:
     assert not [step for step in of_tasks if step.startswith("SCAN")], of_tasks
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_looking_for_next_steps_does_not_look_at_the_tasks_of_jobs_that_wait(database: Database) -> None:
+    """Every supervisor looks every two seconds, however long the queue is."""
+    flood(database, "a", 500)
+    tens_of_steps = 0
+
+    def count_steps() -> None:
+        nonlocal tens_of_steps
+        tens_of_steps += 1
+
+    with database.read() as session:
+        session.connection().connection.driver_connection.set_progress_handler(count_steps, 10)
+        assert jobs.due(session) == []
+    assert 10 * tens_of_steps / 500 < 12
+
+
 ARRIVALS = st.lists(
     st.one_of(
         st.tuples(st.just("come"), st.sampled_from("abc"), st.sampled_from([0, 1])),
