@@ -33,9 +33,9 @@ test-deep: $(STAMP) ## tests of the neural learners, in .venv-deep with PyTorch 
 	    -r requirements/deep.txt -r requirements/dev.txt
 	@PYTHONPATH=. .venv-deep/bin/python -m pytest -m deep $(ARGS)
 
-bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-experiments bench-api ## every benchmark; results in benchmarks/results/
+bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-experiments bench-api bench-jobs ## every benchmark; results in benchmarks/results/
 
-bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, experiments (DATASETS too), api, evidence (needs DATASETS)
+bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, experiments (DATASETS too), api, jobs, evidence (needs DATASETS)
 	@$(BIN)/python -m benchmarks.$*
 
 check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables

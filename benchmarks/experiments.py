@@ -17,11 +17,11 @@ from app.config import pin_threads
 pin_threads()
 
 import csv
-import json
 import os
 import random
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ from app.metalearning.portfolio import configurations_of, find_configuration
 from app.metalearning.protocol import splits
 from app.metalearning.table import FloatArray, Table
 from benchmarks import experiment_runs as runs
+from benchmarks import recording
 from benchmarks.experiment_runs import Cells
 from benchmarks.recording import ROOT, record
 from workers.training.building import BATCH
@@ -41,6 +42,7 @@ from workers.training.estimating import cell_seconds
 from workers.training.sources import load_source, read_inventory
 
 KEPT = ROOT / "build" / "bench-experiments"
+kept = partial(recording.kept, KEPT)
 SEED = 0
 N_DATASETS, N_BATCHES = 6, 2
 TURNS = int(os.environ.get("TURNS", "3"))
@@ -48,16 +50,7 @@ TURNS = int(os.environ.get("TURNS", "3"))
 COST_CLASSES = {"cheap": (0.0, 0.5), "dear": (0.5, float("inf"))}
 # The second worker is measured on cells up to this, so that no single one decides when the last worker ends.
 MOST_SCALING_SECONDS = 1.5
-
-
-def kept(name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """A measurement, taken now unless an earlier run left it."""
-    part = KEPT / f"{name}.json"
-    if not part.exists():
-        print(f"measuring {name}", flush=True)
-        part.write_text(json.dumps(measure()))
-    measured: dict[str, float] = json.loads(part.read_text())
-    return measured
+_Way = Callable[[Cells], dict[str, float]]
 
 
 def chosen_datasets() -> tuple[str, list[str]]:
@@ -150,7 +143,7 @@ def drawn_cells(folder: str, names: list[str]) -> tuple[Cells, dict[str, float]]
 
 def throughput(folder: str, classes: dict[str, Cells]) -> dict[str, float]:
     """One worker: by class of cost, and over all cells."""
-    ways: dict[str, Callable[[Cells], dict[str, float]]] = {
+    ways: dict[str, _Way] = {
         "alone": lambda cells: runs.in_own_process("built", datasets=folder, cells=cells, workers=1, batch=1),
         "together": lambda cells: runs.in_own_process(
             "built", datasets=folder, cells=cells, workers=1, batch=BATCH
@@ -217,7 +210,6 @@ def second_worker(folder: str, cells: Cells) -> dict[str, float]:
 
 def run() -> None:
     """Draw, measure, record."""
-    KEPT.mkdir(parents=True, exist_ok=True)
     folder, names = chosen_datasets()
     cells, means = drawn_cells(folder, names)
     classes = {

@@ -16,29 +16,21 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks import metafeature_runs as runs
+from benchmarks import recording
 from benchmarks.recording import RESULTS, ROOT, record
 
 PARTS = ROOT / "build" / "bench-metafeatures"
+kept = partial(recording.kept, PARTS)
 REPEATS = 5
 ROWS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 COLUMNS = (10, 30, 100, 300, 1_000, 3_000, 10_000)
-
-
-def kept(name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """A measurement, taken now unless an earlier run left it."""
-    part = PARTS / f"{name}.json"
-    if not part.exists():
-        print(f"measuring {name}", flush=True)
-        part.write_text(json.dumps(measure()))
-    measured: dict[str, float] = json.loads(part.read_text())
-    return measured
 
 
 def in_own_process(run: str, *arguments: object) -> dict[str, float]:
@@ -137,5 +129,4 @@ def sweeps() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    PARTS.mkdir(parents=True, exist_ok=True)
     record("metafeatures", speed() | sweeps() | equality())

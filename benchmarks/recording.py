@@ -5,7 +5,9 @@ import json
 import os
 import platform
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +17,17 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost", "fastapi", "sqlalchemy")
+
+
+def kept(parts: Path, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A measurement, taken now unless an earlier run left it among the parts."""
+    parts.mkdir(parents=True, exist_ok=True)
+    part = parts / f"{name}.json"
+    if not part.exists():
+        print(f"measuring {name}", flush=True)
+        part.write_text(json.dumps(measure()))
+    measured: dict[str, Any] = json.loads(part.read_text())
+    return measured
 
 
 def record(name: str, figures: dict[str, float]) -> None:

@@ -83,10 +83,11 @@ class Deployment:
             self.workers[-1].wait(timeout=10)
         return started
 
+    def settings(self) -> Settings:
+        return Settings(data_dir=self.folder / "api", database_url=self.environment.get("DATABASE_URL"))
+
     def database(self) -> Database:
-        return Database(
-            Settings(data_dir=self.folder / "api", database_url=self.environment.get("DATABASE_URL"))
-        )
+        return Database(self.settings())
 
     def log(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
@@ -107,11 +108,11 @@ class Deployment:
             )
 
 
-def wait_until(condition: Callable[[], Any], seconds: float) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float, every: float = 0.05) -> Any:
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(every)

@@ -30,8 +30,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def postgres_server(folder: Path) -> Iterator[str]:
-    """A running Postgres; yields its SQLAlchemy URL without a database name."""
+def postgres_server(folder: Path, *, durable: bool = False) -> Iterator[str]:
+    """A running Postgres; yields its SQLAlchemy URL without a database name.
+
+    Commits wait for the disk only where it is `durable`: tests kill processes, not machines.
+    """
     binaries = _postgres_binaries(folder)
     user = _unprivileged_user()
     data, port = folder / "data", free_port()
@@ -43,7 +46,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
     initdb = [binaries / "initdb", "-D", data, "-U", "metaselect", "-A", "trust", "--no-sync", "-E", "UTF8"]
     subprocess.run(initdb, check=True, capture_output=True, **as_user)
     command = [binaries / "postgres", "-D", data, "-p", str(port), "-k", "", "-h", "127.0.0.1"]
-    settings = ["-c", "fsync=off", "-c", "max_connections=200"]
+    settings = ["-c", f"fsync={'on' if durable else 'off'}", "-c", "max_connections=200"]
     with (folder / "postgres.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, *settings],

@@ -5,7 +5,18 @@ Fairness is computed from the tasks themselves, so there is nothing else that a 
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    UnaryExpression,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from app.store.tables import Job, Task
@@ -36,24 +47,34 @@ def in_turn(session: Session, queue: str) -> list[tuple[int, str]]:
     waiting = union_all(*lines).subquery("waiting")
     of_owner = (Task.queue == queue, Task.owner == waiting.c.owner)
     running = select(func.count()).where(*of_owner, _RUNNING)
-    served = select(func.coalesce(func.max(Task.started_at), 0.0)).where(*of_owner, _BEGUN)
-    oldest = select(func.min(Task.id)).where(*of_owner, QUEUED, Task.priority == waiting.c.priority)
+    served = _first(Task.started_at.desc(), *of_owner, _BEGUN)
+    oldest = _first(Task.id, *of_owner, QUEUED, Task.priority == waiting.c.priority)
     query = select(waiting.c.priority, waiting.c.owner).order_by(
         case((_long_is_due(queue), -waiting.c.priority), else_=waiting.c.priority),
-        *(each.scalar_subquery() for each in (running, served, oldest)),
+        running.scalar_subquery(),
+        func.coalesce(served, 0.0),
+        oldest,
     )
     return [(priority, owner) for priority, owner in session.execute(query)]
 
 
 def _line(queue: str, priority: int) -> Select[Any]:
     """The owners who wait in a class; each is one step through an index, however many tasks they have."""
-    next_owner = select(func.min(Task.owner).label("owner")).where(
-        Task.queue == queue, QUEUED, Task.priority == priority
-    )
-    first = next_owner.cte(f"line_{priority}", recursive=True)
-    following = next_owner.where(Task.owner > first.c.owner).scalar_subquery()
+    in_line = (Task.queue == queue, QUEUED, Task.priority == priority)
+    first = select(_first(Task.owner, *in_line).label("owner")).cte(f"line_{priority}", recursive=True)
+    following = _first(Task.owner, *in_line, Task.owner > first.c.owner)
     owner = first.union_all(select(following).where(first.c.owner.is_not(None))).c.owner
     return select(literal(priority).label("priority"), owner).where(owner.is_not(None))
+
+
+def _first(order: Any, *where: Any) -> ScalarSelect[Any]:
+    """The smallest value of a column, or with `.desc()` the largest.
+
+    Said as an order with a limit, which can only be a step through an index: min() of what Postgres believes to be one
+    row, as it does until it has statistics, walks through all of them.
+    """
+    value = order.element if isinstance(order, UnaryExpression) else order
+    return select(value).where(*where).order_by(order).limit(1).scalar_subquery()
 
 
 def _long_is_due(queue: str) -> ColumnElement[bool]:
@@ -62,12 +83,10 @@ def _long_is_due(queue: str) -> ColumnElement[bool]:
     The second condition leaves slots to interactive work although long tasks hold theirs for longer.
     """
     in_queue = Task.queue == queue
-    newest = select(func.coalesce(func.max(Task.started_at), 0.0)).where(
-        in_queue, Task.priority == LONG, _BEGUN
-    )
+    newest = func.coalesce(_first(Task.started_at.desc(), in_queue, Task.priority == LONG, _BEGUN), 0.0)
     since = (
         select(Task.id)
-        .where(in_queue, Task.priority == INTERACTIVE, Task.started_at > newest.scalar_subquery())
+        .where(in_queue, Task.priority == INTERACTIVE, Task.started_at > newest)
         .limit(_LONG_SHARE - 1)
         .subquery()
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, exists, func, or_, select, update
+from sqlalchemy import CursorResult, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import JobNotFoundError
@@ -259,12 +259,17 @@ def succeed(session: Session, job_id: str, result: dict[str, Any]) -> bool:
 
 
 def due(session: Session) -> list[str]:
-    """Ids of the jobs whose next step waits for somebody: nothing left to do, a cancellation, or a deadline."""
+    """Ids of the jobs whose next step waits for somebody: nothing left to do, a cancellation, or a deadline.
+
+    A job that nobody has begun waits for a worker alone, unless it is to be cancelled: however many there are, their
+    tasks are not looked for.
+    """
     late = exists().where(
         Task.job_id == Job.id, Task.kind == "experiment", Task.status == "queued", Job.deadline < now()
     )
-    waits = or_(Job.cancel_requested_at.is_not(None), ~_has_unfinished_tasks(), late)
-    return list(session.scalars(select(Job.id).where(Job.status.in_(ACTIVE), waits).order_by(Job.id)).all())
+    begun = and_(Job.status == "running", or_(~_has_unfinished_tasks(), late))
+    cancelled = and_(Job.status.in_(ACTIVE), Job.cancel_requested_at.is_not(None))
+    return list(session.scalars(select(Job.id).where(or_(cancelled, begun)).order_by(Job.id)).all())
 
 
 def count_queued_tasks(session: Session) -> int:

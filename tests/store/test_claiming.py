@@ -222,3 +222,29 @@ def test_experiments_not_begun_by_the_deadline_are_dropped(database: Database) -
     assert write(database, lambda session: jobs.drop_late_experiments(session, job_id))
     finish_experiment(database, held)
     assert write(database, lambda session: jobs.begin_stacking(session, job_id))
+
+
+def test_job_is_due_when_it_waits_for_its_next_step_and_not_for_a_worker(database: Database) -> None:
+    def due() -> list[str]:
+        with database.read() as session:
+            return jobs.due(session)
+
+    job_id = begin_job(database, 2)
+    assert due() == []
+    held = [claim(database), claim(database)]
+    assert due() == []
+    write(database, lambda session: session.execute(update(Job).values(cancel_requested_at=now())))
+    assert due() == [job_id]
+    write(database, lambda session: session.execute(update(Job).values(cancel_requested_at=None)))
+    assert due() == []
+    finish_experiment(database, held[0])
+    assert due() == []
+    finish_experiment(database, held[1])
+    assert due() == [job_id]
+
+
+def test_job_whose_cancellation_was_left_undone_is_due_before_anybody_began_it(database: Database) -> None:
+    job_id = begin_job(database, 1)
+    write(database, lambda session: session.execute(update(Job).values(cancel_requested_at=now())))
+    with database.read() as session:
+        assert jobs.due(session) == [job_id]

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as options
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, event, insert, select, update
 
 from app.metalearning.portfolio import configurations_of
 from app.metalearning.table import TaskType
-from app.store import jobs, tasks
+from app.store import fairness, jobs, tasks
 from app.store.database import Database
 from app.store.tables import Dataset, Experiment, Job, JobEvent, Task
 from app.store.tasks import Claim
@@ -240,6 +240,44 @@ def test_no_claim_walks_through_all_tasks(database: Database) -> None:
     of_tasks = [step for step in steps if "tasks" in step]
     assert any("ix_tasks_queued" in step for step in of_tasks)
     assert not [step for step in of_tasks if step.startswith("SCAN")], of_tasks
+
+
+@pytest.mark.parametrize("settings", ["postgres"], indirect=True)
+def test_turns_are_told_without_a_walk_also_before_postgres_knows_how_much_waits(database: Database) -> None:
+    flood(database, "a", 2000)
+    plans: list[str] = []
+
+    def explain(_, cursor, statement, parameters, *__) -> None:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+        plans.append(cursor.fetchone()[0])
+
+    with database.read() as session:
+        event.listen(session.connection(), "before_cursor_execute", explain)
+        assert fairness.in_turn(session, "cpu") == [(0, "a")]
+    nodes = plans[0]
+    rows = []
+    while nodes:
+        node = nodes.pop()
+        nodes += [node["Plan"]] if "Plan" in node else node.get("Plans", [])
+        rows.append(node.get("Actual Rows", 0))
+    assert len(rows) > 10
+    assert max(rows) < 20
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_looking_for_next_steps_does_not_look_at_the_tasks_of_jobs_that_wait(database: Database) -> None:
+    """Every supervisor looks every two seconds, however long the queue is."""
+    flood(database, "a", 500)
+    tens_of_steps = 0
+
+    def count_steps() -> None:
+        nonlocal tens_of_steps
+        tens_of_steps += 1
+
+    with database.read() as session:
+        session.connection().connection.driver_connection.set_progress_handler(count_steps, 10)
+        assert jobs.due(session) == []
+    assert 10 * tens_of_steps / 500 < 12
 
 
 ARRIVALS = st.lists(
