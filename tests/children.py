@@ -193,3 +193,11 @@ def measure_or_die(payload: Payload, report: Report) -> Payload:
             os._exit(3)
         evaluation.measure_together({**payload, "configurations": [name]}, report)
     return {}
+
+
+def fill_the_disk(payload: Payload, report: Report) -> Payload:
+    """What a library makes of a full disk."""
+    try:
+        Path("/dev/full").write_bytes(b"x")
+    except OSError as error:
+        raise RuntimeError("a library hides what happened") from error

@@ -9,7 +9,7 @@ import pytest
 
 from app import isolation
 from app.confinement import KernelLimits
-from app.errors import InvalidRequestError, from_dict
+from app.errors import InvalidRequestError, MachineError, from_dict
 from app.isolation import Child, Ending, Limits
 
 # One forkserver serves all tests of a process, those that measure in children too.
@@ -85,6 +85,14 @@ def test_refusal_crosses_the_border_as_itself(child):
         "Ask otherwise.",
         {"line": 3},
     )
+
+
+def test_full_disk_is_told_as_the_machines_trouble_whatever_a_library_made_of_it(child):
+    outcome = child("fill_the_disk").run()
+    assert outcome.ending is Ending.ERROR
+    error = from_dict(outcome.error)
+    assert type(error) is MachineError
+    assert "No space left on device" in error.detail
 
 
 def test_any_other_error_is_internal_and_its_traceback_is_kept(child):
