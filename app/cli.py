@@ -113,7 +113,9 @@ def recommend(
     time: Time = None,
     metric: Annotated[str | None, typer.Option(help="What to rank by.")] = None,
     k: Annotated[int, typer.Option(min=1, max=50, help="How many candidates to verify.")] = 5,
-    budget: Annotated[float, typer.Option(min=1, help="Seconds for the experiments.")] = 300.0,
+    budget: Annotated[
+        float, typer.Option(min=1, help="Seconds for experiments and stacking together.")
+    ] = 300.0,
     data_dir: Annotated[Path, typer.Option(help="Data folder of the service that is started.")] = Path(
         "data"
     ),
@@ -149,8 +151,7 @@ def recommend(
             reason = job["error"] or {"code": job["status"], "detail": "The job was cancelled.", "advice": ""}
             sys.exit(f"{reason['code']}: {reason['detail']}\n{reason['advice']}")
         console.print(presenting.leaderboard_table(job["result"]))
-        console.print(f"* {job['result']['winner']} was refitted on all rows.")
-        console.print(presenting.stack_sentence(job["result"]))
+        console.print(presenting.model_sentence(job["result"]))
         _write_results(client, job, recommendation, out)
 
 
@@ -257,14 +258,17 @@ def _watch(client: Client, job_id: str) -> dict[str, Any]:
 
 
 def _write_results(client: Client, job: dict[str, Any], recommendation: dict[str, Any], out: Path) -> None:
+    (out / "recommendation.json").write_text(json.dumps(recommendation, indent=1) + "\n")
+    (out / "job.json").write_text(json.dumps(job, indent=1) + "\n")
     model_id = job["result"]["model_id"]
+    if model_id is None:
+        console.print(f"Wrote {out}/recommendation.json and job.json.")
+        return
     card = client.model(model_id)["card"]
     client.artifact(model_id, out / "model.skops")
     client.artifact(model_id, out / "script.py", "python")
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     (out / "card.md").write_text(presenting.card_markdown(card))
-    (out / "recommendation.json").write_text(json.dumps(recommendation, indent=1) + "\n")
-    (out / "job.json").write_text(json.dumps(job, indent=1) + "\n")
     console.print(
         f"Wrote {out}/model.skops, card.md, card.json, script.py, recommendation.json and job.json."
     )

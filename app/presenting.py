@@ -115,7 +115,14 @@ def experiment_lines(job: dict[str, Any]) -> list[str]:
     ]
 
 
-def stack_sentence(result: dict[str, Any]) -> str:
+def model_sentence(result: dict[str, Any]) -> str:
+    """What the user gets, and whether stacking helped."""
+    if result["model_id"] is None:
+        return f"{result['no_model_because']} {result['winner']} leads; a larger budget also gives the model."
+    return f"* {result['winner']} was refitted on all rows.\n{_stack_sentence(result)}"
+
+
+def _stack_sentence(result: dict[str, Any]) -> str:
     """Whether stacking helped, in words."""
     comparison = result["stack_comparison"]
     if comparison is None:

@@ -3,6 +3,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -182,6 +183,20 @@ def test_child_that_never_stops_talking_is_ended_too(child):
 def test_memory_limit_ends_what_takes_too_much(child):
     outcome = child("hoard", memory_bytes=600 << 20, wall_seconds=30).run()
     assert (outcome.ending, outcome.limit) == (Ending.MEMORY, "memory_bytes")
+
+
+def test_memory_limit_is_kept_to_256_megabytes(child):
+    """The child grows by up to two gigabytes a second."""
+    limit = 1 << 30
+    running = child("hoard", memory_bytes=limit, wall_seconds=30)
+    running.start()
+    status, peak = Path(f"/proc/{running._process.pid}/status"), 0
+    while (outcome := running.wait(0.005)) is None:
+        peak = max(
+            [peak, *(int(line.split()[1]) << 10 for line in status.open() if line.startswith("VmHWM"))]
+        )
+    assert outcome.ending is Ending.MEMORY
+    assert limit * 0.9 < peak < limit + (256 << 20)
 
 
 def test_memory_of_the_whole_group_counts(child):

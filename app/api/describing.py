@@ -17,7 +17,7 @@ from app.confinement import KernelLimits
 from app.errors import OverloadedError, TooLargeDatasetError, UnreadableFileError, from_dict
 from app.isolation import Child, Limits
 from app.metalearning.columns.declared import Declaration
-from app.store.database import new_id
+from app.store.ids import new_id
 
 log = structlog.get_logger(__name__)
 

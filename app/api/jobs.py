@@ -43,7 +43,7 @@ class JobRequest(RequestModel):
         default=DEFAULT_BUDGET_SECONDS,
         ge=1,
         le=86_400,
-        description="Experiments end after this; stacking and refitting come on top, at most as long again.",
+        description="For the whole job, from when a worker takes it up. A verification keeps the last quarter for stacking.",
     )
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.api.schemas import ResponseModel
 from app.metalearning.metrics import METRICS
-from app.store import jobs
+from app.store import budgets, jobs
 from app.store.jobs import JobDetail
 from app.store.tables import Experiment, Task
 
@@ -30,7 +30,7 @@ class ProgressResponse(ResponseModel):
     )
     elapsed_seconds: float | None = Field(description="Since a worker first took the job up.")
     estimated_seconds_left: float | None = Field(
-        description="Until the experiments are done, judged by those that are; stacking comes on top. Null where unknown."
+        description="Until the experiments are done, judged by those that are; stacking comes after. Null where unknown."
     )
 
 
@@ -78,8 +78,8 @@ def _seconds_left(detail: JobDetail) -> float | None:
     seconds = sum(_left(experiment, task, cost, pace, detail.now) for experiment, task in detail.experiments)
     if seconds <= 0:
         return None  # what runs takes longer than what is done foretold
-    in_budget = max(0.0, job.deadline - detail.now) if job.deadline else seconds
-    return min(seconds / running, in_budget)
+    end = budgets.experiments_end(job)
+    return min(seconds / running, seconds if end is None else max(0.0, end - detail.now))
 
 
 def _left(experiment: Experiment, task: Task, cost: dict[str, float], pace: float, now: float) -> float:

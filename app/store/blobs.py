@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import failpoints
 from app.failpoints import Step, disk_full
-from app.store.database import new_id
+from app.store.ids import new_id
 from app.store.tables import Blob, BlobChunk, Dataset, Experiment, MetaDataset, Model
 
 CHUNK_BYTES = 1 << 20

@@ -1,8 +1,6 @@
 """Engines and sessions for SQLite and Postgres, and the one clock that all rows share."""
 
 import json
-import secrets
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -86,11 +84,6 @@ def commit(session: Session, step: Step) -> None:
     """Commit. Every commit of the service is a step by name, so that tests can break each of them."""
     with failpoints.around(step, _lost_connection):
         session.commit()
-
-
-def new_id(prefix: str) -> str:
-    """A random id whose order is the order of creation, so that lists can page by it."""
-    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
 
 
 def _lost_connection() -> Exception:

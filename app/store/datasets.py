@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import DatasetExpiredError, DatasetInUseError, DatasetNotFoundError
 from app.store import blobs, erasing, jobs
-from app.store.database import new_id, now
+from app.store.database import now
+from app.store.ids import new_id
 from app.store.tables import Dataset, Job
 
 _DAY_SECONDS = 86_400.0

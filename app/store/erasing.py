@@ -39,7 +39,7 @@ _MEASUREMENT = (
     | {"fit_cpu_seconds", "fit_wall_seconds", "predict_cpu_seconds_per_1000_rows", "peak_memory_bytes"}
 )
 _JOB_REQUEST = {"metric", "configurations", "time_budget_seconds"}
-_JOB_RESULT = {"model_id", "metric", "winner", "leaderboard", "stack_comparison"}
+_JOB_RESULT = {"model_id", "no_model_because", "metric", "winner", "leaderboard", "stack_comparison"}
 _EVENT = (
     {"kind", "configurations", "configuration", "phase", "done", "total", "anchor", "attempt"}
     | {"reason", "failures", "lost"}

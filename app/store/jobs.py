@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
 from app.store import events, tasks
-from app.store.database import new_id, now
+from app.store.budgets import EXPERIMENTS_END, MEASUREMENT, VERIFICATION
+from app.store.database import now
+from app.store.ids import new_id
 from app.store.tables import Dataset, Experiment, Job, Recommendation, Task
 
 ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")
 EXPERIMENTING, STACKING, DONE = "experimenting", "stacking", "done"
-VERIFICATION, MEASUREMENT = "verification", "measurement"
 
 
 @dataclass(frozen=True)
@@ -185,14 +186,19 @@ def end_cancelled(session: Session, job_id: str) -> bool:
 
 
 def drop_late_experiments(session: Session, job_id: str) -> bool:
-    """Past the deadline nothing new starts: queued experiments end, so that what was measured can be used."""
-    late = exists().where(Job.id == job_id, Job.deadline < now())
-    error = {
+    """When their time is over no more start: queued experiments end, so that what was measured can be used."""
+    late = exists().where(Job.id == job_id, now() > EXPERIMENTS_END)
+    error = time_budget_spent("The job's time budget was spent before this experiment began.")
+    return _drop_queued(session, Task.job_id == job_id, Task.kind == "experiment", late, error=error)
+
+
+def time_budget_spent(detail: str) -> dict[str, Any]:
+    """The error of what the job's time budget cut off."""
+    return {
         "code": "time_budget_spent",
-        "detail": "The job's time budget was spent before this experiment began.",
+        "detail": detail,
         "advice": "Ask for a larger time_budget_seconds, or fewer configurations.",
     }
-    return _drop_queued(session, Task.job_id == job_id, Task.kind == "experiment", late, error=error)
 
 
 def begin_stacking(session: Session, job_id: str) -> str | None:
@@ -265,7 +271,7 @@ def due(session: Session) -> list[str]:
     tasks are not looked for.
     """
     late = exists().where(
-        Task.job_id == Job.id, Task.kind == "experiment", Task.status == "queued", Job.deadline < now()
+        Task.job_id == Job.id, Task.kind == "experiment", Task.status == "queued", now() > EXPERIMENTS_END
     )
     begun = and_(Job.status == "running", or_(~_has_unfinished_tasks(), late))
     cancelled = and_(Job.status.in_(ACTIVE), Job.cancel_requested_at.is_not(None))

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import MetaDatasetNotFoundError, NamesUnusableError
 from app.store import blobs, erasing
-from app.store.database import new_id, now
+from app.store.database import now
+from app.store.ids import new_id
 from app.store.tables import MetaDataset, Recommendation
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

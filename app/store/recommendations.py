@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.store.database import new_id
+from app.store.ids import new_id
 from app.store.tables import Recommendation
 
 

@@ -9,7 +9,9 @@ from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.store import events, fairness
-from app.store.database import new_id, now
+from app.store.budgets import EXPERIMENTS_END
+from app.store.database import now
+from app.store.ids import new_id
 from app.store.tables import Job, Task
 
 MOST_FAILURES = 3  # crashes seen by a living supervisor: the task itself is to blame
@@ -25,7 +27,6 @@ class Claim:
     attempt: int
     job_id: str
     kind: str
-    seconds_left: float  # until the job's deadline
 
 
 class Renewal(StrEnum):
@@ -175,6 +176,7 @@ def _oldest(queue: str, priority: int, owner: str) -> Any:
         .join(Job, Job.id == Task.job_id)
         .where(Task.queue == queue, fairness.QUEUED, Task.priority == priority, Task.owner == owner)
         .where(Task.not_before <= now(), Job.cancel_requested_at.is_(None))
+        .where(or_(Task.kind != "experiment", Job.deadline.is_(None), now() < EXPERIMENTS_END))
         .order_by(Task.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=Task)
@@ -208,8 +210,7 @@ def _take(session: Session, task_id: str, worker: str, lease_seconds: float) -> 
     if begun is not None:
         events.record(session, claimed.job_id, events.RUNNING, {})
     events.record_of_task(session, task_id, "started", attempt=claimed.attempt)
-    seconds_left = session.scalars(select(Job.deadline - now()).where(Job.id == claimed.job_id)).one() or 0.0
-    return Claim(task_id, claimed.attempt, claimed.job_id, claimed.kind, seconds_left)
+    return Claim(task_id, claimed.attempt, claimed.job_id, claimed.kind)
 
 
 def _write(session: Session, held: Claim, **values: Any) -> bool:

@@ -161,6 +161,7 @@ def test_time_budget_ends_experiments_and_what_was_measured_is_used(
     outcomes = {each["configuration"]: each["outcome"] for each in job["experiments"]}
     assert outcomes["clf-gaussian_nb-default"] == "ok"
     assert set(outcomes.values()) - {"ok"}, "the budget was large enough for everything"
+    assert job["progress"]["elapsed_seconds"] <= 6 + 5
 
 
 def test_readiness_sees_the_worker(deployment: Deployment) -> None:

@@ -11,6 +11,8 @@ def job(**values) -> Job:
     given = {
         "status": "running",
         "phase": "experimenting",
+        "kind": "verification",
+        "time_budget_seconds": 0.0,
         "started_at": 900.0,
         "request": {"metric": "rmse"},
     }
@@ -85,4 +87,7 @@ def test_recommendations_costs_weigh_what_is_left() -> None:
 
 
 def test_experiments_end_with_the_time_budget() -> None:
-    assert left(ended("a", 50, 1.0), running("b", 999.0), queued("c"), deadline=NOW + 7) == 7.0
+    shown = ended("a", 50, 1.0), running("b", 999.0), queued("c")
+    assert left(*shown, deadline=NOW + 7, kind="measurement") == 7.0
+    kept = {"deadline": NOW + 17, "kind": "verification", "time_budget_seconds": 40.0}
+    assert left(*shown, **kept) == 7.0, "the rest is for stacking"

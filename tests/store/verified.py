@@ -9,7 +9,8 @@ from sqlalchemy import select, update
 from app.metalearning.portfolio import configurations_of
 from app.metalearning.table import TaskType
 from app.store import blobs, datasets, events, jobs, recommendations
-from app.store.database import Database, new_id
+from app.store.database import Database
+from app.store.ids import new_id
 from app.store.tables import Base, Dataset, Evaluation, Experiment, Job, Model, Task
 
 SECRET = "Kryptonit"  # what a dataset of these tests is about, and nothing else in a database

@@ -9,7 +9,8 @@ from app.metalearning.portfolio.expressions import Call, call
 from app.metalearning.protocol.splits import UNTESTED, Plan
 from app.metalearning.table import FloatArray, Table, TaskType
 from workers.experiments import pipelines, scoring
-from workers.experiments.measured import COSTS, Measured
+from workers.experiments.leaderboard import COSTS
+from workers.experiments.measured import Measured
 
 STACK = "stack"
 # Weights of every meta-model are non-negative: negative ones turn what folds know of each other into seeming skill.

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from app.metalearning.table import FloatArray
-
-COSTS = ("fit_cpu_seconds", "predict_cpu_seconds_per_1000_rows")
+from workers.experiments.leaderboard import COSTS
 
 
 @dataclass(frozen=True)

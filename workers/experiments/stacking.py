@@ -19,6 +19,7 @@ from workers.experiments.card import make_card
 from workers.experiments.comparison import NoComparisonError, compare
 from workers.experiments.ensembling import STACK, stack_out_of_fold, winning_expression
 from workers.experiments.evaluation import NotMeasurableError
+from workers.experiments.leaderboard import leaderboard
 from workers.experiments.measured import Measured, load_measured
 from workers.experiments.script import render_script
 
@@ -61,13 +62,15 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
             no_stack_because = f"The stack could not be fitted: {error}"[:300]
         except NoComparisonError as error:
             no_stack_because = str(error)
-    leaderboard = sorted(measured, key=lambda each: metric.loss(each.scores[metric.name]).item())
+    board = leaderboard(metric.name, ((each.name, each.scores, each.costs) for each in measured))
+    by_name = {each.name: each for each in measured}
+    ranked = [by_name[row["name"]] for row in board]
     report({"kind": "progress", "phase": "refitting", "done": 1, "total": 2})
     stack_wins = comparison is not None and comparison.verdict == "stack_better"
     # The stack goes first only where it is proven better; otherwise the singles are the candidates, best first.
-    candidates = sorted(leaderboard, key=lambda each: each.name != STACK)
+    candidates = sorted(ranked, key=lambda each: each.name != STACK)
     if not stack_wins:
-        candidates = [each for each in leaderboard if each.name != STACK]
+        candidates = [each for each in ranked if each.name != STACK]
     delivered = _refit_first(candidates, measured, table, plan, Path(payload["folder"]))
     winner = delivered.winner
     (Path(payload["folder"]) / SCRIPT_FILE).write_text(
@@ -77,10 +80,7 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         "metric": metric.name,
         "splits": splits.describe(table),
         "winner": winner.name,
-        "leaderboard": [
-            {"rank": rank, "name": each.name, "scores": each.scores, **each.costs}
-            for rank, each in enumerate(leaderboard, start=1)
-        ],
+        "leaderboard": board,
         "stack_comparison": None
         if comparison is None
         else {

@@ -10,13 +10,11 @@ from app.config import Settings
 from app.errors import DatasetNotFoundError
 from app.isolation import Ending, Limits, Outcome
 from app.metalearning import protocol
-from app.store import blobs, events
+from app.store import blobs, budgets, events, jobs
 from app.store.tables import Dataset, Evaluation, Experiment, Job, Task
 from app.store.tasks import Claim
 from workers.experiments import evaluation
 from workers.experiments.calibration import PROBE_FILE, last_probe
-
-_SHORTEST_SECONDS = 5.0
 
 
 def load(
@@ -34,36 +32,26 @@ def load(
         "probe_file": str(folder.parent / PROBE_FILE),
         "gpu": settings.worker_queue == "gpu",
     }
-    limits = evaluation.limits(settings.memory_bytes, max(_SHORTEST_SECONDS, held.seconds_left))
-    return "workers.tasks.computing:measure", payload, limits
+    seconds = budgets.seconds_for_experiments(session, held.job_id)
+    return "workers.tasks.computing:measure", payload, evaluation.limits(settings.memory_bytes, seconds)
 
 
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
-    """Write the result; time-outs and refusals are results too."""
+    """Write the result; time-outs and refusals are results too.
+
+    What the job's own budget cut off is no evaluation: it says nothing of the configuration under the protocol.
+    """
     experiment = session.scalars(select(Experiment).where(Experiment.task_id == held.task_id)).one()
     result: dict[str, Any] = outcome.value or {
-        "error": outcome.error or _broken_limit(outcome),
+        "error": _budget_spent(outcome) or outcome.error or _broken_limit(outcome),
         "probe_seconds": last_probe(folder.parent / PROBE_FILE),
     }
     experiment.outcome = _outcome(outcome)
     experiment.result = result
     if outcome.ending is Ending.OK:
         experiment.predictions_hash = blobs.put(session, folder / evaluation.PREDICTIONS_FILE)
-    job, dataset = session.execute(
-        select(Job, Dataset).join(Dataset, Dataset.id == Job.dataset_id).where(Job.id == held.job_id)
-    ).one()
-    session.add(
-        Evaluation(
-            experiment_id=held.task_id,
-            owner=job.owner,
-            dataset_id=dataset.id,
-            configuration=experiment.configuration,
-            fingerprint=experiment.fingerprint,
-            protocol=protocol.PROTOCOL,
-            status=experiment.outcome,
-            result=result,
-        )
-    )
+    if not _budget_spent(outcome):
+        _add_to_evidence(session, experiment)
     session.flush()
     events.record_of_task(  # last, since from here on other writers of the job wait
         session,
@@ -72,6 +60,22 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
         outcome=experiment.outcome,
         scores=result.get("scores"),
         error=result["error"]["code"] if "error" in result else None,
+    )
+
+
+def _add_to_evidence(session: Session, experiment: Experiment) -> None:
+    job = session.scalars(select(Job).where(Job.id == experiment.job_id)).one()
+    session.add(
+        Evaluation(
+            experiment_id=experiment.task_id,
+            owner=job.owner,
+            dataset_id=job.dataset_id,
+            configuration=experiment.configuration,
+            fingerprint=experiment.fingerprint,
+            protocol=protocol.PROTOCOL,
+            status=experiment.outcome,
+            result=experiment.result,
+        )
     )
 
 
@@ -102,9 +106,16 @@ def _outcome(outcome: Outcome) -> str:
     return "not_applicable" if left_out else "failed"
 
 
+def _budget_spent(outcome: Outcome) -> dict[str, Any] | None:
+    """The error where the whole took longer than the job allows; each fit has limits of the protocol."""
+    if (outcome.ending, outcome.limit) != (Ending.TIMEOUT, "wall_seconds"):
+        return None
+    return jobs.time_budget_spent("The job's time budget was spent before this experiment ended.")
+
+
 def _broken_limit(outcome: Outcome) -> dict[str, Any]:
     what = {
-        Ending.TIMEOUT: "A fit took longer than protocol 1 or the job's time budget allows.",
+        Ending.TIMEOUT: "A fit took longer than protocol 1 allows.",
         Ending.MEMORY: "The process needed more memory than the worker allows.",
     }
     return {"code": f"experiment_{outcome.ending}", "detail": what.get(outcome.ending, ""), "advice": ""}

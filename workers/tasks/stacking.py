@@ -1,5 +1,6 @@
 """Stacking: combine the finished experiments, choose the winner, refit it on all rows, end the job."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,28 +9,28 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.isolation import Ending, Limits, Outcome
-from app.store import blobs, jobs
-from app.store.database import new_id
+from app.store import blobs, budgets, jobs
+from app.store.ids import new_id
 from app.store.tables import Dataset, Experiment, Job, Model, Task
 from app.store.tasks import Claim
+from workers.experiments.leaderboard import COSTS, leaderboard
 from workers.experiments.stacking import ARTIFACT_FILE, SCRIPT_FILE
 from workers.tasks.experiment import dataset_file
 
-_SHORTEST_SECONDS = 60.0
+_WHY_NO_MODEL = {
+    Ending.TIMEOUT: "The time budget was spent before the stack and the winner were fitted.",
+    Ending.MEMORY: "Fitting the stack or the winner on all rows needed more memory than the worker allows.",
+}
 
 
 def load(
     session: Session, held: Claim, folder: Path, settings: Settings
 ) -> tuple[str, dict[str, Any], Limits]:
-    """The child's function, what it needs, and its limits: once more the job's time budget."""
+    """The child's function, what it needs, and its limits: what is left of the job's time."""
     job, dataset = session.execute(
         select(Job, Dataset).join(Dataset, Dataset.id == Job.dataset_id).where(Job.id == held.job_id)
     ).one()
-    finished = session.scalars(
-        select(Experiment)
-        .where(Experiment.job_id == held.job_id, Experiment.outcome == "ok")
-        .order_by(Experiment.task_id)
-    ).all()
+    finished = _finished(session, held.job_id)
     payload = {
         "table": str(dataset_file(session, held.job_id, settings)),
         "folder": str(folder),
@@ -47,14 +48,19 @@ def load(
             for experiment in finished
         ],
     }
-    seconds = max(_SHORTEST_SECONDS, float(job.request["time_budget_seconds"]))
+    seconds = budgets.seconds_for_stacking(session, held.job_id)
     return "workers.tasks.computing:stack", payload, Limits(seconds, settings.memory_bytes)
 
 
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
-    """Keep the model and end the job with its leaderboard, or with the reason why there is none."""
-    if outcome.ending is not Ending.OK or outcome.value is None:
-        jobs.fail(session, held.job_id, outcome.error or _broken_limit(outcome))
+    """Keep the model and end the job with its leaderboard; where a limit was broken, with the leaderboard alone."""
+    if outcome.ending in _WHY_NO_MODEL:
+        jobs.succeed(
+            session, held.job_id, _without_model(session, held.job_id, _WHY_NO_MODEL[outcome.ending])
+        )
+        return
+    if outcome.value is None:
+        jobs.fail(session, held.job_id, outcome.error or _ended_oddly(outcome))
         return
     job = session.scalars(select(Job).where(Job.id == held.job_id)).one()
     model = Model(
@@ -76,9 +82,37 @@ def give_up(session: Session, task_id: str) -> None:
     jobs.fail(session, task.job_id, task.error or {})
 
 
-def _broken_limit(outcome: Outcome) -> dict[str, Any]:
+def _finished(session: Session, job_id: str) -> Sequence[Experiment]:
+    query = select(Experiment).where(Experiment.job_id == job_id, Experiment.outcome == "ok")
+    return session.scalars(query.order_by(Experiment.task_id)).all()
+
+
+def _without_model(session: Session, job_id: str, reason: str) -> dict[str, Any]:
+    """The result that the experiments alone give: they are not lost because the last step took too long."""
+    request = session.scalars(select(Job.request).where(Job.id == job_id)).one()
+    results = {each.configuration: each.result or {} for each in _finished(session, job_id)}
+    rows = leaderboard(
+        request["metric"],
+        (
+            (name, result["scores"], {cost: result[cost] for cost in COSTS})
+            for name, result in results.items()
+        ),
+    )
+    return {
+        "model_id": None,
+        "no_model_because": reason,
+        "metric": request["metric"],
+        "splits": results[rows[0]["name"]].get("splits"),
+        "winner": rows[0]["name"],
+        "leaderboard": rows,
+        "stack_comparison": None,
+        "no_stack_because": reason,
+    }
+
+
+def _ended_oddly(outcome: Outcome) -> dict[str, Any]:
     return {
         "code": f"stacking_{outcome.ending}",
         "detail": f"Stacking and refitting ended by {outcome.ending}.",
-        "advice": "Ask for a larger time_budget_seconds, or fewer configurations.",
+        "advice": "Ask for fewer configurations.",
     }
