@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
@@ -18,6 +19,7 @@ from app.isolation import Report
 from workers.experiments import evaluation
 
 Payload = dict[str, Any]
+DAEMON_SECONDS = "3607"  # by which tests find what was left behind
 
 
 def echo(payload: Payload, report: Report) -> Payload:
@@ -47,6 +49,19 @@ def mumble(payload: Payload, report: Report) -> Payload:
 def vanish(payload: Payload, report: Report) -> Payload:
     os.write(2, b"last words\x00")
     os._exit(3)
+
+
+def leave(payload: Payload, report: Report) -> Payload:
+    """End as if all were well, without an answer."""
+    os._exit(0)
+
+
+def exit_politely(payload: Payload, report: Report) -> Payload:
+    sys.exit("a library wants out")
+
+
+def interrupt(payload: Payload, report: Report) -> Payload:
+    raise KeyboardInterrupt
 
 
 def segfault(payload: Payload, report: Report) -> Payload:
@@ -94,6 +109,26 @@ def close_pipe(payload: Payload, report: Report) -> Payload:
     return {}
 
 
+def overflow_the_stack(payload: Payload, report: Report) -> Payload:
+    """Nest deeper than C can follow."""
+    sys.setrecursionlimit(10**9)
+    nested: list[Any] = []
+    for _ in range(10**6):
+        nested = [nested]
+    return {"text": repr(nested)}
+
+
+def recurse(payload: Payload, report: Report) -> Payload:
+    return recurse(payload, report)
+
+
+def fill_the_log(payload: Payload, report: Report) -> Payload:
+    for _ in range(100):
+        os.write(2, b"the same line again and again\n" * 10_000)
+    os.write(2, b"last words\n")
+    os.abort()
+
+
 def loop(payload: Payload, report: Report) -> Payload:
     for kind in payload.get("first", ()):
         report({"kind": kind})
@@ -105,6 +140,12 @@ def sleep(payload: Payload, report: Report) -> Payload:
     for kind in payload.get("first", ()):
         report({"kind": kind})
     time.sleep(payload["seconds"])
+    return {}
+
+
+def stop_itself(payload: Payload, report: Report) -> Payload:
+    """Neither compute nor end."""
+    os.kill(os.getpid(), signal.SIGSTOP)
     return {}
 
 
@@ -184,6 +225,12 @@ def beget(payload: Payload, report: Report) -> Payload:
     report({"pid": pid})
     time.sleep(payload.get("seconds", 60))
     return {"pid": pid}
+
+
+def leave_a_daemon(payload: Payload, report: Report) -> Payload:
+    """Die, and leave a process behind that holds the pipe and the log open."""
+    subprocess.Popen(["sleep", DAEMON_SECONDS], close_fds=False)
+    os._exit(3)
 
 
 def measure_or_die(payload: Payload, report: Report) -> Payload:

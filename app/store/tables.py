@@ -118,9 +118,10 @@ class Job(Base):
     """Work that somebody asked for. Its status ends as succeeded, failed or cancelled and then never changes."""
 
     __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_owner_id", "owner", "id"),)  # a page of an owner's jobs, newest first
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    owner: Mapped[str] = mapped_column(index=True)
+    owner: Mapped[str]
     kind: Mapped[str]
     status: Mapped[str] = mapped_column(index=True)
     phase: Mapped[str]

@@ -1,4 +1,4 @@
-"""origins of jobs, counters; workers look by themselves, so nobody notes when they were rung."""
+"""origins of jobs, counters, an index for pages of jobs; workers look by themselves, so nobody notes when they were rung."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,8 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 def upgrade() -> None:
     # Plain ALTER TABLE on both databases: a copied table would lose the rows that refer to it.
     op.add_column("jobs", sa.Column("origin", JSON, nullable=False, server_default="{}"))
+    op.drop_index("ix_jobs_owner", "jobs")
+    op.create_index("ix_jobs_owner_id", "jobs", ["owner", "id"])
     op.drop_column("tasks", "rung_at")
     op.create_table(
         "counters",
@@ -27,5 +29,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("counters")
+    op.drop_index("ix_jobs_owner_id", "jobs")
+    op.create_index("ix_jobs_owner", "jobs", ["owner"])
     op.add_column("tasks", sa.Column("rung_at", sa.Double(), nullable=False, server_default="0"))
     op.drop_column("jobs", "origin")

@@ -20,7 +20,7 @@ from app.store.tables import (
     Recommendation,
     Task,
 )
-from tests.store.verified import METAFEATURE, SCORE, SECRET, begin_job, places, upload, verified
+from tests.store.verified import METAFEATURE, N_ROWS, SCORE, SECRET, begin_job, places, upload, verified
 
 
 def delete(database: Database, dataset_id: str) -> None:
@@ -69,7 +69,7 @@ def test_contributed_scores_and_metafeatures_stay(database: Database, tmp_path: 
     scored = {"jobs.result", "experiments.result", "evaluations.result", "job_events.data"}
     assert places(database, str(SCORE)) == scored
     assert places(database, str(METAFEATURE)) == {"datasets.metafeatures"}
-    assert places(database, "1503") == {"datasets.n_rows"}
+    assert places(database, str(N_ROWS)) == {"datasets.n_rows"}
     with database.read() as session:
         evaluations = session.scalars(select(Evaluation).order_by(Evaluation.experiment_id)).all()
         recommendation = session.scalars(select(Recommendation)).one()
@@ -86,7 +86,7 @@ def test_contributed_scores_and_metafeatures_stay(database: Database, tmp_path: 
 def test_without_contribution_scores_and_metafeatures_go_too(database: Database, tmp_path: Path) -> None:
     dataset_id = verified(database, tmp_path, contribute=False)
     delete(database, dataset_id)
-    for trace in (str(SCORE), str(METAFEATURE), "1503", "lm_tree", "portfolio"):
+    for trace in (str(SCORE), str(METAFEATURE), str(N_ROWS), "lm_tree", "portfolio"):
         assert places(database, trace) == set(), trace
     with database.read() as session:
         assert session.scalars(select(Evaluation)).all() == []
