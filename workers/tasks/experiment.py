@@ -13,7 +13,7 @@ from app.metalearning import protocol
 from app.store import blobs, events
 from app.store.tables import Dataset, Evaluation, Experiment, Job, Task
 from app.store.tasks import Claim
-from workers.experiments import evaluation
+from workers.experiments import contract
 from workers.experiments.calibration import PROBE_FILE, last_probe
 
 _SHORTEST_SECONDS = 5.0
@@ -34,7 +34,7 @@ def load(
         "probe_file": str(folder.parent / PROBE_FILE),
         "gpu": settings.worker_queue == "gpu",
     }
-    limits = evaluation.limits(settings.memory_bytes, max(_SHORTEST_SECONDS, held.seconds_left))
+    limits = contract.limits(settings.memory_bytes, max(_SHORTEST_SECONDS, held.seconds_left))
     return "workers.tasks.computing:measure", payload, limits
 
 
@@ -48,7 +48,7 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
     experiment.outcome = _outcome(outcome)
     experiment.result = result
     if outcome.ending is Ending.OK:
-        experiment.predictions_hash = blobs.put(session, folder / evaluation.PREDICTIONS_FILE)
+        experiment.predictions_hash = blobs.put(session, folder / contract.PREDICTIONS_FILE)
     job, dataset = session.execute(
         select(Job, Dataset).join(Dataset, Dataset.id == Job.dataset_id).where(Job.id == held.job_id)
     ).one()
@@ -98,7 +98,7 @@ def dataset_file(session: Session, job_id: str, settings: Settings) -> Path:
 def _outcome(outcome: Outcome) -> str:
     if outcome.ending is not Ending.ERROR:
         return str(outcome.ending)
-    left_out = outcome.error is not None and outcome.error["code"] == evaluation.NotApplicableError.code
+    left_out = outcome.error is not None and outcome.error["code"] == contract.NotApplicableError.code
     return "not_applicable" if left_out else "failed"
 
 

@@ -12,7 +12,7 @@ from app.store import blobs, jobs
 from app.store.database import new_id
 from app.store.tables import Dataset, Experiment, Job, Model, Task
 from app.store.tasks import Claim
-from workers.experiments.stacking import ARTIFACT_FILE, SCRIPT_FILE
+from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
 from workers.tasks.experiment import dataset_file
 
 _SHORTEST_SECONDS = 60.0
