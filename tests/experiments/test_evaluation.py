@@ -9,7 +9,7 @@ from app.metalearning.metrics import metrics_of
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.table import read_table, write_table
 from tests.tables import CLASSIFICATION, REGRESSION, exactly, measure, mixed_table, noise_table, typed
-from workers.experiments import evaluation, pipelines, scoring
+from workers.experiments import contract, evaluation, pipelines, scoring
 
 CHEAP = ["clf-gaussian_nb-default", "clf-knn-5", "reg-ridge-default", "reg-knn-25_weighted"]
 BOOSTING = [
@@ -140,7 +140,7 @@ def test_limits_are_told_of_every_fit(tmp_path):
     }
     evaluation.measure(payload, messages.append)
     assert [message["kind"] for message in messages] == ["fit"] * 6  # five folds and one anchor
-    limits = evaluation.limits(1 << 30)
+    limits = contract.limits(1 << 30)
     assert (limits.fit_cpu_seconds, limits.fit_wall_seconds) == (20, 60)
 
 

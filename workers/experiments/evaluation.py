@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from app.errors import ServiceError
-from app.isolation import Limits, Report
+from app.isolation import Report
 from app.metalearning import protocol
 from app.metalearning.portfolio import Configuration, Size, find_configuration
 from app.metalearning.protocol import splits
@@ -22,22 +22,15 @@ from app.metalearning.protocol.splits import UNTESTED, Plan
 from app.metalearning.table import FloatArray, IntArray, Table, TaskType, read_table
 from workers.experiments import memory, pipelines, scoring
 from workers.experiments.calibration import recent_probe
+from workers.experiments.contract import PREDICTIONS_FILE, NotApplicableError
 from workers.experiments.pipelines import Steps
 from workers.experiments.preparing import Preparations, timed
-
-PREDICTIONS_FILE = "predictions.npz"
 
 
 class NotMeasurableError(ServiceError):
     """The algorithm itself refused the data, or predicted something that is no number."""
 
     status, code, title = 422, "configuration_failed", "Configuration failed"
-
-
-class NotApplicableError(ServiceError):
-    """The algorithm's own rules leave this dataset out; nothing was tried."""
-
-    status, code, title = 422, "not_applicable", "Configuration not applicable"
 
 
 @dataclass(frozen=True)
@@ -64,16 +57,6 @@ class _Fit:
     fit_cpu_seconds: float
     fit_wall_seconds: float
     predict_cpu_seconds: float
-
-
-def limits(memory_bytes: int, wall_seconds: float = float("inf")) -> Limits:
-    """The limits of one experiment: protocol 1's for every fit, the caller's for the whole."""
-    return Limits(
-        wall_seconds=wall_seconds,
-        memory_bytes=memory_bytes,
-        fit_cpu_seconds=protocol.FIT_CPU_SECONDS,
-        fit_wall_seconds=protocol.FIT_WALL_SECONDS,
-    )
 
 
 def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:

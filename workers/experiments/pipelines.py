@@ -1,14 +1,12 @@
 """From a configuration's expression to a scikit-learn pipeline: the only door to the boosting libraries."""
 
 import importlib
-import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from app.metalearning.portfolio import CONFIGURATIONS
-from app.metalearning.portfolio.expressions import Call, imports, source
+from app.metalearning.portfolio.expressions import Call, source
 from app.metalearning.table import NUMBER_LIKE, Table
 
 
@@ -47,9 +45,3 @@ def steps(pipeline: Call) -> Steps:
     """Take a pipeline's expression apart."""
     preparation, *rest = pipeline.positional
     return Steps(preparation, source(preparation), Call(pipeline.function, tuple(rest), pipeline.keywords))
-
-
-def libraries() -> list[str]:
-    """The installed modules that the portfolio's pipelines come from, for a forkserver to import before its children."""
-    names = {line.split()[1] for each in CONFIGURATIONS.values() for line in imports(each.pipeline)}
-    return sorted(name for name in names if importlib.util.find_spec(name.partition(".")[0]))

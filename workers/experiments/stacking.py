@@ -17,14 +17,12 @@ from app.metalearning.table import Table, TaskType, read_table
 from workers.experiments import pipelines
 from workers.experiments.card import make_card
 from workers.experiments.comparison import NoComparisonError, compare
+from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
 from workers.experiments.ensembling import STACK, stack_out_of_fold, winning_expression
 from workers.experiments.evaluation import NotMeasurableError
 from workers.experiments.leaderboard import leaderboard
 from workers.experiments.measured import Measured, load_measured
 from workers.experiments.script import render_script
-
-ARTIFACT_FILE = "model.skops"
-SCRIPT_FILE = "script.py"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from app.metalearning import protocol
 from app.store import blobs, budgets, events, jobs
 from app.store.tables import Dataset, Evaluation, Experiment, Job, Task
 from app.store.tasks import Claim
-from workers.experiments import evaluation
+from workers.experiments import contract
 from workers.experiments.calibration import PROBE_FILE, last_probe
 
 
@@ -33,7 +33,7 @@ def load(
         "gpu": settings.worker_queue == "gpu",
     }
     seconds = budgets.seconds_for_experiments(session, held.job_id)
-    return "workers.tasks.computing:measure", payload, evaluation.limits(settings.memory_bytes, seconds)
+    return "workers.tasks.computing:measure", payload, contract.limits(settings.memory_bytes, seconds)
 
 
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
@@ -49,7 +49,7 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
     experiment.outcome = _outcome(outcome)
     experiment.result = result
     if outcome.ending is Ending.OK:
-        experiment.predictions_hash = blobs.put(session, folder / evaluation.PREDICTIONS_FILE)
+        experiment.predictions_hash = blobs.put(session, folder / contract.PREDICTIONS_FILE)
     if not _budget_spent(outcome):
         _add_to_evidence(session, experiment)
     session.flush()
@@ -102,7 +102,7 @@ def dataset_file(session: Session, job_id: str, settings: Settings) -> Path:
 def _outcome(outcome: Outcome) -> str:
     if outcome.ending is not Ending.ERROR:
         return str(outcome.ending)
-    left_out = outcome.error is not None and outcome.error["code"] == evaluation.NotApplicableError.code
+    left_out = outcome.error is not None and outcome.error["code"] == contract.NotApplicableError.code
     return "not_applicable" if left_out else "failed"
 
 

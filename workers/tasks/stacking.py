@@ -13,8 +13,8 @@ from app.store import blobs, budgets, jobs
 from app.store.ids import new_id
 from app.store.tables import Dataset, Experiment, Job, Model, Task
 from app.store.tasks import Claim
+from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
 from workers.experiments.leaderboard import COSTS, leaderboard
-from workers.experiments.stacking import ARTIFACT_FILE, SCRIPT_FILE
 from workers.tasks.experiment import dataset_file
 
 _WHY_NO_MODEL = {

@@ -17,7 +17,7 @@ from app.isolation import Child, Ending
 from app.metalearning import protocol
 from app.metalearning.portfolio import CONFIGURATIONS, Configuration
 from app.metalearning.table import write_table
-from workers.experiments import evaluation, pipelines
+from workers.experiments import contract, evaluation
 from workers.experiments.calibration import PROBE_FILE, recent_probe
 from workers.training.estimating import Bar, bar_of
 from workers.training.parts import (
@@ -63,7 +63,7 @@ def build(folder: Path, parts: Path, workers: int, known: list[dict[str, Any]]) 
         workers: batches measured at the same time, one core each.
         known: evaluations that need no measuring again (the shipped ones).
     """
-    isolation.preload("workers.experiments.evaluation", "workers.experiments.warming", *pipelines.libraries())
+    isolation.preload("workers.experiments.evaluation", "workers.experiments.warming", *contract.libraries())
     with only_builder(parts), bar_of(known) as bar, ThreadPoolExecutor(workers) as pool:
         batches = missing_batches(folder, parts, known, BATCH, gpu=False)
         bar.begin([each for batch in batches for each in batch.configurations])
@@ -160,7 +160,7 @@ class _Bench:
             "configurations": [each.id for each in waiting],
             "probe_file": str(self._probe_file),
         }
-        outcome = Child(_MEASURE, payload, folder, evaluation.limits(MEMORY_BYTES), on_message=take).run()
+        outcome = Child(_MEASURE, payload, folder, contract.limits(MEMORY_BYTES), on_message=take).run()
         shutil.rmtree(folder, ignore_errors=True)
         if outcome.ending is not Ending.OK and waiting:
             found = ended(waiting[0], outcome, recent_probe(self._probe_file))

@@ -1,0 +1,131 @@
+"""Jobs that keep the service busy while something happens to it; whoever submits them knows what was accepted."""
+
+import io
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from sklearn.datasets import make_classification
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.store import jobs
+from app.store.tables import Job
+from chaos.service import Service
+from tests.deployments import wait_until
+
+# Measured in some tenths of a second on a dataset of 60 rows.
+QUICK = ("clf-gaussian_nb-default", "clf-lda-shrunk")
+BUDGET_SECONDS = 7200.0  # never what ends a job here
+_PATIENCE_SECONDS = 120.0
+_VERIFICATION_EVERY = 12  # jobs: a verification also stacks and leaves a model, but costs more
+
+
+@dataclass
+class Load:
+    """Submits jobs one after another so that `outstanding` of them have not ended."""
+
+    service: Service
+    outstanding: int
+    dataset_id: str
+    accepted: set[str] = field(default_factory=set)
+    repeated: int = 0  # requests that were sent more than once, since the first answer was none
+    errors: list[str] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def submit_until_stopped(self, most: int | None) -> None:
+        """Runs in a thread of its own."""
+        requests = itertools.count()
+        while not self._stopping.is_set() and (most is None or len(self.accepted) < most):
+            if self._unfinished() >= self.outstanding:
+                self._stopping.wait(0.05)
+                continue
+            try:
+                self.accepted.add(self.submit(next(requests)))
+            except (httpx.HTTPError, TimeoutError) as error:
+                self.errors.append(repr(error))
+
+    def submit(self, number: int) -> str:
+        """Begin one more job; ask under the same key until there is an answer, for an unknown one may have been yes."""
+        is_verification = number % _VERIFICATION_EVERY == _VERIFICATION_EVERY - 1
+        body: dict[str, Any] = {
+            "kind": "verification" if is_verification else "measurement",
+            "dataset_id": self.dataset_id,
+            "configurations": list(QUICK) if is_verification else [QUICK[number % len(QUICK)]],
+            "time_budget_seconds": BUDGET_SECONDS,
+        }
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        deadline, tries = time.monotonic() + _PATIENCE_SECONDS, 0
+        while time.monotonic() < deadline:
+            tries += 1
+            try:
+                response = self.service.http.post("/jobs", json=body, headers=headers)
+            except httpx.TransportError:
+                time.sleep(0.2)
+                continue
+            if response.status_code not in (409, 503):
+                self.repeated += tries > 1
+                job_id: str = response.raise_for_status().json()["id"]
+                return job_id
+            time.sleep(0.2)
+        raise TimeoutError(f"Nobody accepted or refused a job for {_PATIENCE_SECONDS:g} s.")
+
+    def stop(self) -> None:
+        """Submit nothing more."""
+        self._stopping.set()
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until every job has ended."""
+        wait_until(lambda: self._unfinished() == 0, seconds, every=0.1)
+
+    def _unfinished(self) -> float:
+        """How many jobs have not ended; infinitely many while nobody can tell."""
+        try:
+            with self.service.database.read() as session:
+                count = select(func.count()).where(Job.status.in_(jobs.ACTIVE))
+                return session.scalar(count) or 0
+        except SQLAlchemyError:
+            return float("inf")
+
+
+@contextmanager
+def load(service: Service, outstanding: int = 10, most: int | None = None) -> Iterator[Load]:
+    """Jobs for the service as long as the context lasts, or so many; at its end all of them are waited for.
+
+    The objections of an act go to its report; that jobs do not end is one that cannot wait, and raises.
+    """
+    submitting = Load(service, outstanding, upload(service))
+    thread = threading.Thread(target=submitting.submit_until_stopped, args=(most,), daemon=True)
+    thread.start()
+    try:
+        yield submitting
+        if most is not None:
+            thread.join()
+    finally:
+        submitting.stop()
+        thread.join()
+    submitting.wait_for_end(60 + 20 * service.lease_seconds)
+
+
+def upload(service: Service, rows: int = 60, columns: int = 4) -> str:
+    """A dataset of so many random rows; its id."""
+    data, target = make_classification(
+        rows, columns, n_informative=min(8, columns - 1), n_redundant=0, random_state=0
+    )
+    text = io.StringIO()
+    print(*(f"x{column}" for column in range(columns)), "y", sep=",", file=text)
+    for row, label in zip(data.round(4), target, strict=True):
+        print(*row, "no" if label else "yes", sep=",", file=text)
+    response = service.http.post(
+        "/datasets",
+        files={"file": (f"random_{rows}_{columns}.csv", text.getvalue().encode())},
+        data={"target": "y", "task_type": "classification"},
+    )
+    dataset_id: str = response.raise_for_status().json()["id"]
+    return dataset_id

@@ -1,0 +1,226 @@
+"""The service as three set-ups run it, of real processes that can be killed, frozen and started again."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+from sqlalchemy import select
+
+from app.config import Settings
+from app.store import workers
+from app.store.database import Database
+from app.store.migrating import migrate
+from app.store.tables import Task
+from chaos import processes
+from chaos.proxy import Proxy, proxy
+from tests import servers
+from tests.deployments import wait_until
+from tests.servers import Server
+
+SQLITE, POSTGRES, REDIS = "sqlite", "postgres", "redis"
+SETUPS = (SQLITE, POSTGRES, REDIS)
+# Two wait for the third while it starts. One slot each: as many tasks as there are workers can be killed in the middle.
+WORKERS = 3
+READY_SECONDS = 120.0
+_BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Worker:
+    """A place for a worker: a data folder that whichever process runs there finds again."""
+
+    place: str
+    process: psutil.Process
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs there now."""
+        return int(self.process.pid)
+
+
+@dataclass
+class Service:
+    """An API, some workers, and what they need. `workers` are those that an act may do anything to."""
+
+    setup: str
+    folder: Path
+    environment: dict[str, str]
+    lease_seconds: float
+    postgres: Server | None = None
+    redis: Server | None = None
+    proxy: Proxy | None = None
+    mark: str = field(default_factory=lambda: secrets.token_hex(8))
+    workers: list[Worker] = field(default_factory=list)
+    failpoints: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.failpoints = self.folder / "failpoints"
+        self.database = Database(self.settings)
+        migrate(self.database.engine)
+
+    @property
+    def settings(self) -> Settings:
+        """As the API has them."""
+        url = self.environment.get("DATABASE_URL")
+        return Settings(data_dir=self.data_dir("api"), database_url=url, lease_seconds=self.lease_seconds)
+
+    def data_dir(self, place: str) -> Path:
+        """Of the process at this place. On SQLite all share one; elsewhere no two processes share a disk."""
+        return self.folder / ("api" if self.setup == SQLITE else place)
+
+    @property
+    def data_dirs(self) -> list[Path]:
+        """All of them."""
+        return sorted({self.data_dir("api"), *(self.data_dir(worker.place) for worker in self.workers)})
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether a broker rings the workers."""
+        return self.redis is not None
+
+    def start(self) -> None:
+        """Start API and workers, and wait until all of them are seen."""
+        port = servers.free_port()
+        command = ["uvicorn", "--factory", "app.main:create_app", "--port", str(port)]
+        if self.setup == SQLITE:  # the API keeps one worker alive by itself; the others run beside it
+            command = [
+                "metaselect", "serve", "--port", str(port), "--data-dir", str(self.data_dir("api")),
+            ]  # fmt: skip
+        self.api = self._run("api", command)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        wait_until(lambda: _answers(self.http), READY_SECONDS)
+        for number in range(WORKERS):
+            self.workers.append(self.start_worker(f"worker{number}"))
+        wait_until(lambda: self.seen() >= {worker.pid for worker in self.workers}, READY_SECONDS)
+
+    def stop(self) -> set[int]:
+        """End everything politely; the processes that were still there a while later."""
+        running = [worker.process for worker in self.workers] + [psutil.Process(self.api.pid)]
+        for process in running:
+            send(process, signal.SIGTERM)
+        psutil.wait_procs(running, timeout=40)
+        left = processes.marked(self.mark)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        self.http.close()
+        self.database.engine.dispose()
+        return left
+
+    def start_worker(self, place: str) -> Worker:
+        """A worker process at this place, which nobody else is using; it takes seconds until it is warm."""
+        parent = str(os.getpid())
+        embedded = [sys.executable, "-m", "workers", parent]
+        command = ["celery", "-A", "workers.main", "worker"] if self.is_distributed else embedded
+        return Worker(place, psutil.Process(self._run(place, command).pid))
+
+    def restart_worker(self, worker: Worker) -> None:
+        """Start a process where another one has ended."""
+        worker.process.wait(timeout=40)
+        worker.process = self.start_worker(worker.place).process
+
+    def own_worker(self) -> psutil.Process | None:
+        """The worker that the API keeps alive, if it does and it is there now."""
+        children = psutil.Process(self.api.pid).children() if self.setup == SQLITE else []
+        return next((child for child in children if child.cmdline()[-3:-1] == ["-m", "workers"]), None)
+
+    def seen(self) -> set[int]:
+        """Process ids of the workers that the database saw lately, dead ones for some seconds longer."""
+        with self.database.read() as session:
+            return {_pid(each.id) for each in workers.alive(session, workers.SILENCE_SECONDS)}
+
+    def holders(self) -> dict[int, list[str]]:
+        """The tasks that each worker holds, by its process id."""
+        held: dict[int, list[str]] = {}
+        with self.database.read() as session:
+            rows = session.execute(select(Task.worker, Task.id).where(Task.status == "running")).all()
+        for worker, task_id in rows:
+            if worker is not None:
+                held.setdefault(_pid(worker), []).append(task_id)
+        return held
+
+    def log(self, place: str) -> str:
+        """All that processes at this place have logged."""
+        return (self.folder / f"{place}.log").read_text(errors="replace")
+
+    def _run(self, place: str, command: list[str]) -> subprocess.Popen[bytes]:
+        data_dir = self.data_dir(place)
+        data_dir.mkdir(exist_ok=True)
+        own = {
+            "DATA_DIR": str(data_dir),
+            "FAILPOINTS_DIR": str(self.failpoints),
+            "LEASE_SECONDS": str(self.lease_seconds),
+            "WORKER_SLOTS": "1",
+            processes.MARK: self.mark,
+        }
+        environment = {**os.environ, **self.environment, **own}
+        environment.pop(
+            "PYTHONDONTWRITEBYTECODE", None
+        )  # hundreds of processes would compile the same sources
+        with (self.folder / f"{place}.log").open("ab") as log:
+            return subprocess.Popen(
+                [_BIN / command[0], *command[1:]],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                preexec_fn=processes.die_with_parent,  # noqa: PLW1509  it calls one C function
+            )
+
+
+@contextmanager
+def service(setup: str, lease_seconds: float = 10.0) -> Iterator[Service]:
+    """A running service of this set-up with servers of its own; what it left is still there for the act to look at."""
+    with ExitStack() as stack:
+
+        def folder(name: str) -> Path:
+            # Not below one folder: the user of the Postgres server must be able to reach its own.
+            return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"metaselect-chaos-{name}-")))
+
+        def started(server: Server) -> Server:
+            server.start()
+            stack.callback(server.end, signal.SIGINT)
+            return server
+
+        environment, parts = {"RECONCILE_SECONDS": "2", "LANDMARKING_SECONDS": "1"}, {}
+        if setup != SQLITE:
+            parts["postgres"] = started(servers.new_postgres(folder("postgres")))
+            environment["DATABASE_URL"] = servers.create_database(parts["postgres"].url, "chaos")
+        if setup == REDIS:
+            parts["redis"] = started(servers.new_redis(folder("redis")))
+            between = stack.enter_context(proxy(urlsplit(parts["redis"].url).port or 0))
+            environment["REDIS_URL"] = f"redis://127.0.0.1:{between.port}/0"
+            parts["proxy"] = between
+        started_service = Service(setup, folder("service"), environment, lease_seconds, **parts)
+        try:
+            started_service.start()
+            yield started_service
+        finally:
+            started_service.stop()
+
+
+def send(process: psutil.Process, number: signal.Signals) -> None:
+    """Send the signal, unless the process has ended."""
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _answers(http: httpx.Client) -> bool:
+    try:
+        return http.get("/health/ready").is_success
+    except httpx.TransportError:
+        return False
+
+
+def _pid(worker_id: str) -> int:
+    return int(worker_id.rsplit("-", 2)[1])
