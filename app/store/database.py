@@ -93,6 +93,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
 
 
+def time_of_id(some_id: str) -> float:
+    """When the id was made, in seconds since 1970 by the clock of the machine that made it."""
+    return int(some_id.rpartition("_")[2][:12], 16) / 1000
+
+
 def _lost_connection() -> Exception:
     return OperationalError("COMMIT", None, ConnectionResetError("the connection was lost"))
 

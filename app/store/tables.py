@@ -118,11 +118,12 @@ class Job(Base):
     """Work that somebody asked for. Its status ends as succeeded, failed or cancelled and then never changes."""
 
     __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_status_kind", "status", "kind"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(index=True)
     kind: Mapped[str]
-    status: Mapped[str] = mapped_column(index=True)
+    status: Mapped[str]
     phase: Mapped[str]
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
     recommendation_id: Mapped[str | None] = mapped_column(ForeignKey("recommendations.id"))
@@ -241,12 +242,13 @@ class Worker(Base):
 
 
 class Counter(Base):
-    """How often something happened, by all workers that ever were; each adds what it saw since it last did."""
+    """How often something happened, by all workers that ever were: the sum over the shards, see `counters`."""
 
     __tablename__ = "counters"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     label: Mapped[str] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
     value: Mapped[float]
 
 

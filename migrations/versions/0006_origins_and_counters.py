@@ -16,16 +16,21 @@ def upgrade() -> None:
     # Plain ALTER TABLE on both databases: a copied table would lose the rows that refer to it.
     op.add_column("jobs", sa.Column("origin", JSON, nullable=False, server_default="{}"))
     op.drop_column("tasks", "rung_at")
+    op.drop_index("ix_jobs_status", "jobs")
+    op.create_index("ix_jobs_status_kind", "jobs", ["status", "kind"])
     op.create_table(
         "counters",
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("label", sa.String(length=255), nullable=False),
+        sa.Column("shard", sa.Integer(), nullable=False),
         sa.Column("value", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("name", "label", name=op.f("pk_counters")),
+        sa.PrimaryKeyConstraint("name", "label", "shard", name=op.f("pk_counters")),
     )
 
 
 def downgrade() -> None:
     op.drop_table("counters")
+    op.drop_index("ix_jobs_status_kind", "jobs")
+    op.create_index("ix_jobs_status", "jobs", ["status"])
     op.add_column("tasks", sa.Column("rung_at", sa.Double(), nullable=False, server_default="0"))
     op.drop_column("jobs", "origin")
