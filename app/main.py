@@ -22,10 +22,13 @@ from app.api import (
     jobs,
     metadataset,
     metadatasets,
+    metrics,
     models,
     recommendations,
     watching,
 )
+from app.api.accounting import Accounting, RequestMetrics
+from app.api.collecting import System
 from app.api.dependencies import Service
 from app.api.describing import Describer
 from app.api.lookout import Lookout
@@ -51,6 +54,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         knowledge=load_knowledge(),
         describer=Describer(settings),
         lookout=Lookout(database, settings.watchers),
+        system=System(database),
+        metrics=RequestMetrics(),
     )
 
     @asynccontextmanager
@@ -71,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     install_problems(app)
     app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(Accounting, metrics=service.metrics)
     app.add_middleware(RequestId)
     for each in (
         recommendations,
@@ -83,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         metadataset,
         metadatasets,
         health,
+        metrics,
     ):
         app.include_router(each.router)
     _document_recommend_request(app)

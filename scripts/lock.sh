@@ -9,5 +9,6 @@ compile() {
 }
 compile --output-file requirements/api.txt
 compile --extra worker --output-file requirements/worker.txt
+compile --extra tracing --output-file requirements/tracing.txt
 compile --extra worker --extra deep --output-file requirements/deep.txt
-compile --extra worker --extra dev --output-file requirements/dev.txt
+compile --extra worker --extra tracing --extra dev --output-file requirements/dev.txt

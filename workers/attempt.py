@@ -18,9 +18,11 @@ from app.config import Settings
 from app.errors import MachineError, ServiceError
 from app.failpoints import Step
 from app.isolation import Child, Ending, Outcome
-from app.store import jobs, tasks
+from app.store import counters, jobs, tasks
+from app.store.counters import AttemptEnding, Counted, Counts
 from app.store.database import Database, commit
 from app.store.tasks import Claim, Renewal
+from workers.counting import Tally
 from workers.lease import Lease
 from workers.tasks import experiment, stacking
 
@@ -43,6 +45,7 @@ class Attempt:
     held: Claim
     claimed_at: float  # monotonic, before the claim was sent
     stopping: threading.Event
+    tally: Tally
 
     def run(self) -> bool:
         """Whether something was written that the job may go on from; never raises for what the world does.
@@ -92,42 +95,59 @@ class Attempt:
         child.start()
         while (outcome := child.wait()) is None:
             if self.stopping.is_set():
-                child.stop()
-                self._insist(lambda session: tasks.release(session, self.held), Step.RELEASE_TASK)
+                self._note_exit(child.stop())
+                self._insist(self._release, Step.RELEASE_TASK)
                 log.info("task_released")
                 return None
             if lease.found is Renewal.CANCELLED:
-                child.stop()
+                self._note_exit(child.stop())
                 self._insist(self._end_cancelled, Step.END_CANCELLED)
                 log.info("task_cancelled")
                 return None
             if lease.found is Renewal.LOST or lease.is_running_out:
-                child.kill()
-                log.warning(
-                    "lease_lost", because="taken back" if lease.found is Renewal.LOST else "not renewed"
-                )
+                self._note_exit(child.kill())
+                because = "taken_back" if lease.found is Renewal.LOST else "not_renewed"
+                self.tally.note(Counted.LEASE_LOSSES, because)
+                log.warning("lease_lost", because=because)
                 return None
+        self._note_exit(outcome)
         return outcome
 
-    def _apply(self, session: Session, outcome: Outcome, folder: Path) -> None:
+    def _note_exit(self, outcome: Outcome) -> None:
+        self.tally.note(Counted.CHILD_EXITS, self.held.kind, outcome.ending)
+
+    def _apply(self, session: Session, outcome: Outcome, folder: Path) -> Counts:
         trouble = _passing_trouble(outcome)
         if trouble is not None:
-            self._fail_attempt(session, trouble)
-        elif tasks.finish(session, self.held):
-            KINDS[self.held.kind].apply(session, self.held, outcome, folder)
-        else:
+            return self._fail_attempt(session, trouble)
+        if not tasks.finish(session, self.held):
             log.warning("task_was_lost")
+            return Counts()
+        KINDS[self.held.kind].apply(session, self.held, outcome, folder)
+        return self._ended(outcome.ending)
 
-    def _fail_attempt(self, session: Session, trouble: dict[str, Any]) -> None:
-        if tasks.fail_attempt(session, self.held, trouble):
-            KINDS[self.held.kind].give_up(session, self.held.task_id)
+    def _fail_attempt(self, session: Session, trouble: dict[str, Any]) -> Counts:
+        status = tasks.fail_attempt(session, self.held, trouble)
+        if status is None:
+            return Counts()
+        if status == "queued":
+            return self._ended(AttemptEnding.FAILED)
+        KINDS[self.held.kind].give_up(session, self.held.task_id)
+        return self._ended(AttemptEnding.FAILED) + Counts([(Counted.GIVEN_UP, self.held.kind, "failures")])
 
-    def _end_cancelled(self, session: Session) -> None:
-        tasks.cancel(session, self.held)
+    def _release(self, session: Session) -> Counts:
+        return self._ended(AttemptEnding.RELEASED) if tasks.release(session, self.held) else Counts()
+
+    def _end_cancelled(self, session: Session) -> Counts:
+        is_ours = tasks.cancel(session, self.held)
         jobs.end_cancelled(session, self.held.job_id)
+        return self._ended(AttemptEnding.CANCELLED) if is_ours else Counts()
 
-    def _insist(self, change: Callable[[Session], Any], step: Step) -> None:
-        """Write the change, again and again: a database that restarts must not cost the work.
+    def _ended(self, ending: str) -> Counts:
+        return Counts([(Counted.ATTEMPTS, self.held.kind, ending)])
+
+    def _insist(self, change: Callable[[Session], Counts], step: Step) -> None:
+        """Write the change and what it counts, again and again: a database that restarts must not cost the work.
 
         Longer than the lease is safe: the attempt number refuses the write once somebody else has the task. So is
         writing again what a lost answer left unknown.
@@ -136,7 +156,7 @@ class Attempt:
         while True:
             try:
                 with self.database.write() as session:
-                    change(session)
+                    counters.add(session, change(session))
                     commit(session, step)
             except SQLAlchemyError as error:
                 patience = _INSIST_SECONDS_WHEN_STOPPING if self.stopping.is_set() else _INSIST_SECONDS

@@ -12,16 +12,19 @@ import time
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from app import failpoints, isolation
 from app.config import Settings
 from app.failpoints import Step
 from app.queue import Doorbell
-from app.store import jobs, tasks, workers
+from app.store import counters, jobs, tasks, workers
+from app.store.counters import AttemptEnding, Counted, Counts
 from app.store.database import Database, commit
 from app.store.tasks import Claim
 from workers import retention
 from workers.attempt import KINDS, Attempt
+from workers.counting import Tally
 from workers.experiments import contract
 from workers.tasks import verification
 
@@ -41,6 +44,7 @@ class Supervisor:
         self.database = Database(settings)
         self.doorbell = Doorbell(settings)
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._tally = Tally()
         self._stopping = threading.Event()
         self._warm = threading.Event()
         self._free = threading.Semaphore(settings.worker_slots)
@@ -71,8 +75,9 @@ class Supervisor:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         try:
-            with self.database.write() as session:
+            with self._tally.taken() as counts, self.database.write() as session:
                 workers.leave(session, self.id)
+                counters.add(session, counts)
                 commit(session, Step.SIGN_OFF)
         except SQLAlchemyError as error:
             log.warning("could_not_sign_off", error=str(error))
@@ -96,12 +101,11 @@ class Supervisor:
 
     def reconcile(self) -> None:
         """Look once for what a death left behind (leases, doorbells, next steps), and for data whose time is over."""
-        with self.database.write() as session:
+        with self._tally.taken() as counts, self.database.write() as session:
             workers.see(
                 session, self.id, socket.gethostname(), self.settings.worker_queue, self.settings.worker_slots
             )
-            for task_id, kind in tasks.reap(session):
-                KINDS[kind].give_up(session, task_id)
+            counters.add(session, counts + self._reap(session))
             commit(session, Step.RECONCILE)
         with self.database.read() as session:
             due = jobs.due(session)
@@ -109,6 +113,17 @@ class Supervisor:
             self._advance(job_id)
         retention.erase_expired(self.database, self.settings.retention_days)
         retention.remove_copies(self.database, self.settings)
+
+    def _reap(self, session: Session) -> Counts:
+        """Take back what dead workers held, and give up what too many died of."""
+        counts = Counts()
+        for each in tasks.reap(session):
+            log.warning("task_reaped", task=each.task_id, is_over=each.is_over)
+            counts[Counted.ATTEMPTS, each.kind, AttemptEnding.REAPED] += 1
+            if each.is_over:
+                KINDS[each.kind].give_up(session, each.task_id)
+                counts[Counted.GIVEN_UP, each.kind, "lost"] += 1
+        return counts
 
     def _work_once(self) -> bool:
         """Take the task whose turn it is and do it; false where there is none."""
@@ -119,7 +134,7 @@ class Supervisor:
         with structlog.contextvars.bound_contextvars(
             job=held.job_id, task=held.task_id, attempt=held.attempt
         ):
-            attempt = Attempt(self.settings, self.database, held, claimed_at, self._stopping)
+            attempt = Attempt(self.settings, self.database, held, claimed_at, self._stopping, self._tally)
             if attempt.run():
                 self._advance(held.job_id)
         return True

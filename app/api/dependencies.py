@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
+from app.api.accounting import RequestMetrics
+from app.api.collecting import System
 from app.api.describing import Describer
 from app.api.imported import ImportedCache
 from app.api.lookout import Lookout
@@ -27,6 +29,8 @@ class Service:
     knowledge: dict[TaskType, Knowledge]
     describer: Describer
     lookout: Lookout
+    system: System
+    metrics: RequestMetrics
     imported: ImportedCache = field(default_factory=ImportedCache)
 
 

@@ -6,9 +6,8 @@ from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
 from app.store.database import now
-from app.store.tables import Job
+from app.store.tables import VERIFICATION, Job
 
-VERIFICATION, MEASUREMENT = "verification", "measurement"  # the kinds of jobs
 STACKING_SHARE = 0.25  # of a verification's budget: what was measured is worth little if nobody combines it
 # A step that begins when the time is nearly over may still take this long; budgets are kept to five seconds.
 _SHORTEST_STACKING_SECONDS = 3.0

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
 from app.store import events, tasks
-from app.store.budgets import EXPERIMENTS_END, MEASUREMENT, VERIFICATION
+from app.store.budgets import EXPERIMENTS_END
 from app.store.database import now
 from app.store.ids import new_id
-from app.store.tables import Dataset, Experiment, Job, Recommendation, Task
+from app.store.tables import MEASUREMENT, VERIFICATION, Dataset, Experiment, Job, Recommendation, Task
 
 ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")

@@ -114,16 +114,22 @@ class Recommendation(Base):
     created_at: Mapped[float] = mapped_column(default=now())
 
 
+VERIFICATION, MEASUREMENT = "verification", "measurement"  # kinds of jobs
+
+
 class Job(Base):
     """Work that somebody asked for. Its status ends as succeeded, failed or cancelled and then never changes."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_owner_id", "owner", "id"),)  # a page of an owner's jobs, newest first
+    __table_args__ = (
+        Index("ix_jobs_owner_id", "owner", "id"),  # a page of an owner's jobs, newest first
+        Index("ix_jobs_status_kind", "status", "kind"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str]
     kind: Mapped[str]
-    status: Mapped[str] = mapped_column(index=True)
+    status: Mapped[str]
     phase: Mapped[str]
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
     recommendation_id: Mapped[str | None] = mapped_column(ForeignKey("recommendations.id"))
@@ -242,12 +248,13 @@ class Worker(Base):
 
 
 class Counter(Base):
-    """How often something happened, by all workers that ever were; each adds what it saw since it last did."""
+    """How often something happened, by all workers that ever were: the sum over the shards, see `counters`."""
 
     __tablename__ = "counters"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     label: Mapped[str] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
     value: Mapped[float]
 
 

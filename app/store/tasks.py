@@ -29,6 +29,15 @@ class Claim:
     kind: str
 
 
+@dataclass(frozen=True)
+class Reaped:
+    """A task whose worker was not heard of any more; `is_over` once that has happened too often."""
+
+    task_id: str
+    kind: str
+    is_over: bool
+
+
 class Renewal(StrEnum):
     """What a heartbeat found."""
 
@@ -99,11 +108,11 @@ def fail(session: Session, held: Claim, error: dict[str, Any]) -> bool:
     return _write(session, held, status="failed", finished_at=now(), lease_expires_at=None, error=error)
 
 
-def fail_attempt(session: Session, held: Claim, error: dict[str, Any]) -> bool:
-    """Count a failure: the task is tried again after a pause, or ends; true when it has ended."""
+def fail_attempt(session: Session, held: Claim, error: dict[str, Any]) -> str | None:
+    """Count a failure: the task is tried again after a pause, or ends; its status, or None where the lease was lost."""
     failures = session.scalars(select(Task.failures).where(Task.id == held.task_id)).one() + 1
     if failures >= MOST_FAILURES:
-        return _write(
+        is_over = _write(
             session,
             held,
             status="failed",
@@ -112,6 +121,7 @@ def fail_attempt(session: Session, held: Claim, error: dict[str, Any]) -> bool:
             lease_expires_at=None,
             error=error,
         )
+        return "failed" if is_over else None
     pause = _BACK_OFF_SECONDS * 2**failures * random.uniform(0.5, 1.5)  # noqa: S311  jitter, not secrecy
     is_queued = _write(
         session,
@@ -125,11 +135,11 @@ def fail_attempt(session: Session, held: Claim, error: dict[str, Any]) -> bool:
     )
     if is_queued:
         events.record_of_task(session, held.task_id, "retried", reason="crashed", failures=failures)
-    return False
+    return "queued" if is_queued else None
 
 
-def reap(session: Session) -> list[tuple[str, str]]:
-    """Take back tasks whose lease ran out (or that run without one); return id and kind of those that are over for good."""
+def reap(session: Session) -> list[Reaped]:
+    """Take back the tasks whose lease ran out (or that run without one)."""
     expired = or_(Task.lease_expires_at.is_(None), Task.lease_expires_at < now())
     found = session.execute(
         select(Task.id, Task.kind, Task.lost)
@@ -137,13 +147,13 @@ def reap(session: Session) -> list[tuple[str, str]]:
         .order_by(Task.job_id, Task.id)  # events lock the jobs in this order
         .with_for_update(skip_locked=True)
     ).all()
-    ended = []
+    reaped = []
     for task_id, kind, lost_before in found:
         lost = lost_before + 1
         over = lost >= MOST_LOST
         values: dict[str, Any] = {"lost": lost, "lease_expires_at": None, "worker": None}
+        reaped.append(Reaped(task_id, kind, over))
         if over:
-            ended.append((task_id, kind))
             values |= {
                 "status": "failed",
                 "finished_at": now(),
@@ -160,7 +170,7 @@ def reap(session: Session) -> list[tuple[str, str]]:
         )
         if not over:
             events.record_of_task(session, task_id, "retried", reason="lost", lost=lost)
-    return ended
+    return reaped
 
 
 def running(session: Session) -> set[tuple[str, int]]:

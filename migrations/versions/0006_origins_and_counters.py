@@ -18,12 +18,15 @@ def upgrade() -> None:
     op.drop_index("ix_jobs_owner", "jobs")
     op.create_index("ix_jobs_owner_id", "jobs", ["owner", "id"])
     op.drop_column("tasks", "rung_at")
+    op.drop_index("ix_jobs_status", "jobs")
+    op.create_index("ix_jobs_status_kind", "jobs", ["status", "kind"])
     op.create_table(
         "counters",
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("label", sa.String(length=255), nullable=False),
+        sa.Column("shard", sa.Integer(), nullable=False),
         sa.Column("value", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("name", "label", name=op.f("pk_counters")),
+        sa.PrimaryKeyConstraint("name", "label", "shard", name=op.f("pk_counters")),
     )
 
 
@@ -31,5 +34,7 @@ def downgrade() -> None:
     op.drop_table("counters")
     op.drop_index("ix_jobs_owner_id", "jobs")
     op.create_index("ix_jobs_owner", "jobs", ["owner"])
+    op.drop_index("ix_jobs_status_kind", "jobs")
+    op.create_index("ix_jobs_status", "jobs", ["status"])
     op.add_column("tasks", sa.Column("rung_at", sa.Double(), nullable=False, server_default="0"))
     op.drop_column("jobs", "origin")

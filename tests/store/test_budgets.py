@@ -10,7 +10,7 @@ from app.metalearning.portfolio import configurations_of
 from app.metalearning.table import TaskType
 from app.store import budgets, jobs
 from app.store.database import Database, now
-from app.store.tables import Evaluation, Experiment, Job, Task
+from app.store.tables import MEASUREMENT, Evaluation, Experiment, Job, Task
 from app.store.tasks import Claim
 from tests.store.test_claiming import begin_job, claim, finish_experiment, write
 from workers.experiments.leaderboard import COSTS
@@ -74,7 +74,7 @@ def test_verification_begins_no_experiment_in_the_quarter_that_stacking_has(data
 def test_measurement_has_the_whole_budget(database):
     job_id = begin_job(database, 1, BUDGET)
     claim(database)
-    write(database, lambda session: session.execute(update(Job).values(kind=budgets.MEASUREMENT)))
+    write(database, lambda session: session.execute(update(Job).values(kind=MEASUREMENT)))
     spend(database, job_id, 90.0)
     with database.read() as session:
         assert 9.0 < budgets.seconds_for_experiments(session, job_id) <= 10.0

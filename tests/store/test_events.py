@@ -96,8 +96,9 @@ def test_lost_task_is_told_and_one_given_up_too(database: Database) -> None:
     job_id = begin_job(database, 1)
     for _ in range(tasks.MOST_LOST):
         claim(database, lease=-1.0)
-        for task_id, _ in write(database, tasks.reap):
-            write(database, lambda session, task_id=task_id: experiment.give_up(session, task_id))
+        for each in write(database, tasks.reap):
+            if each.is_over:
+                write(database, lambda session, each=each: experiment.give_up(session, each.task_id))
     *retried, last = [each for each in told(database, job_id) if each.kind != "experiment_started"][2:]
     assert [each.data["lost"] for each in retried] == list(range(1, tasks.MOST_LOST))
     assert {each.data["reason"] for each in retried} == {"lost"}
@@ -214,8 +215,9 @@ class Bustle:
 
     def reap(self, _: random.Random) -> None:
         def change(session) -> None:
-            for task_id, kind in tasks.reap(session):
-                {"experiment": experiment, "stacking": stacking}[kind].give_up(session, task_id)
+            for each in tasks.reap(session):
+                if each.is_over:
+                    {"experiment": experiment, "stacking": stacking}[each.kind].give_up(session, each.task_id)
 
         write(self.database, change)
 

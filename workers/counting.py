@@ -1,0 +1,32 @@
+"""What happens to a worker outside of any transaction: counted in memory, until the reconciler's next transaction adds it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.store.counters import Counted, Counts
+
+
+class Tally:
+    """One worker's counts that no transaction has added yet; they are lost if the worker is killed."""
+
+    def __init__(self) -> None:
+        self._counts = Counts()
+        self._lock = threading.Lock()
+
+    def note(self, what: Counted, *labels: str) -> None:
+        """Count one more."""
+        with self._lock:
+            self._counts[(what, *labels)] += 1
+
+    @contextmanager
+    def taken(self) -> Iterator[Counts]:
+        """What was noted so far, for the caller to add and commit; where that fails it is kept for the next time."""
+        with self._lock:
+            counts, self._counts = self._counts, Counts()
+        try:
+            yield counts
+        except BaseException:
+            with self._lock:
+                self._counts += counts
+            raise
