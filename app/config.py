@@ -2,9 +2,10 @@
 
 import os
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -43,6 +44,13 @@ class Settings(BaseSettings):
     watchers: int = Field(
         default=200, gt=0, description="Clients that one API process lets wait for changes of jobs at a time."
     )
+    webhook_networks: str = Field(
+        default="",
+        description="Private networks that webhooks may be in, like 10.1.0.0/16,fd00::/8; none by default.",
+    )
+    webhook_senders: int = Field(
+        default=2, ge=0, description="Deliveries to webhooks at a time; 0 leaves them to other workers."
+    )
     retention_days: float = Field(
         default=30.0,
         ge=0,
@@ -71,6 +79,18 @@ class Settings(BaseSettings):
         """This process's environment with these settings, for a child process that reads its own."""
         given = {name.upper(): str(value) for name, value in self.model_dump().items() if value is not None}
         return {**os.environ, **given}
+
+    @cached_property
+    def allowed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The private networks that webhooks may be in."""
+        return tuple(ip_network(each.strip()) for each in self.webhook_networks.split(",") if each.strip())
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _names_networks(cls, given: str) -> str:
+        for each in filter(str.strip, given.split(",")):
+            ip_network(each.strip())
+        return given
 
     @property
     def scratch_dir(self) -> Path:

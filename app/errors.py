@@ -359,3 +359,33 @@ class TooSmallMetaDatasetError(UnusableMetaDatasetError):
     """Fewer datasets, groups or algorithms than a recommendation can be proven on."""
 
     code, title = "meta_dataset_too_small", "Meta-dataset too small"
+
+
+class WebhookNotFoundError(NotFoundError):
+    """No such webhook, or it was deleted."""
+
+    code, title = "webhook_not_found", "Webhook not found"
+
+
+class DeliveryNotFoundError(NotFoundError):
+    """No such delivery of this webhook, or its time is over."""
+
+    code, title = "delivery_not_found", "Delivery not found"
+
+
+class WebhookUrlError(InvalidRequestError):
+    """An address that nothing is sent to: not of the documented form, not to be resolved, or private."""
+
+    code, title = "webhook_url_refused", "Webhook URL refused"
+
+
+class TooManyWebhooksError(ServiceError):
+    """An owner has as many webhooks as one may have."""
+
+    status, code, title = 409, "too_many_webhooks", "Too many webhooks"
+
+
+class WebhookDisabledError(ServiceError):
+    """The receiver said that it is gone for good, so nothing more is sent to it."""
+
+    status, code, title = 409, "webhook_disabled", "Webhook disabled"

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.failpoints import Step
-from app.store import blobs, datasets, idempotency, tasks
+from app.store import blobs, datasets, deliveries, idempotency, tasks
 from app.store.database import Database, commit
 
 log = structlog.get_logger(__name__)
@@ -21,9 +21,10 @@ _ABANDONED_SECONDS = 3600.0
 
 
 def erase_expired(database: Database, retention_days: float) -> None:
-    """Erase what has had its time: idempotency keys, and datasets that no job needs, each in a transaction of its own."""
+    """Erase what has had its time: idempotency keys, old deliveries, and datasets that no job needs, each in a transaction of its own."""
     with database.write() as session:
         idempotency.forget_expired(session)
+        deliveries.forget_old(session)
         commit(session, Step.FORGET_KEYS)
     with database.read() as session:
         due = datasets.due_to_expire(session, retention_days)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
-from app.store import events, tasks
+from app.store import deliveries, events, tasks
 from app.store.budgets import EXPERIMENTS_END
 from app.store.database import now
 from app.store.ids import new_id
@@ -297,7 +297,7 @@ def _drop_queued(session: Session, *where: Any, error: dict[str, Any] | None = N
 
 
 def _end(session: Session, job_id: str, status: str, *where: Any, **left: Any) -> bool:
-    """End the job, for exactly one caller; its last event goes with it."""
+    """End the job, for exactly one caller; its last event goes with it, and what webhooks are to be told."""
     ended = _changed(
         session,
         update(Job)
@@ -307,6 +307,7 @@ def _end(session: Session, job_id: str, status: str, *where: Any, **left: Any) -
     if ended:
         error = left.get("error") or {}
         events.record(session, job_id, events.ENDED, {"status": status, "error": error.get("code")})
+        deliveries.record_end(session, job_id)
     return ended
 
 

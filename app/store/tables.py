@@ -247,6 +247,48 @@ class Worker(Base):
     seen_at: Mapped[float] = mapped_column(default=now(), index=True)
 
 
+class Webhook(Base):
+    """An address that is told of the end of its owner's jobs, and the secret that signs what it is told."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    url: Mapped[str] = mapped_column(Text)
+    events: Mapped[list[Any]]
+    description: Mapped[str]
+    secret: Mapped[str]
+    previous_secret: Mapped[str | None]  # signs beside the new one for a while after it was rotated
+    rotated_at: Mapped[float | None]
+    created_at: Mapped[float] = mapped_column(default=now())
+    disabled_at: Mapped[float | None]  # when the receiver said that it is gone for good
+
+
+class Delivery(Base):
+    """A message to a webhook, the same at every attempt; `attempt` fences off workers that lost their lease."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("uq_deliveries_webhook_id_job_id", "webhook_id", "job_id", unique=True),  # a job ends once
+        _index_where("status = 'pending'", "ix_deliveries_pending", "next_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # none where it is a test
+    event: Mapped[str]
+    body: Mapped[str] = mapped_column(Text)
+    status: Mapped[str]
+    attempt: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)  # attempts that failed since the sending was asked for
+    next_at: Mapped[float] = mapped_column(default=now())
+    lease_expires_at: Mapped[float | None]
+    response_status: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(default=now())
+    finished_at: Mapped[float | None] = mapped_column(index=True)
+
+
 class Counter(Base):
     """How often something happened, by all workers that ever were: the sum over the shards, see `counters`."""
 
