@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 
-.PHONY: help setup recommend serve test test-deep chaos bench check format lock meta-dataset-page openapi clean
+.PHONY: help setup recommend serve test test-deep chaos soak bench check format lock meta-dataset-page openapi clean
 
 help: ## show this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -35,6 +35,9 @@ test-deep: $(STAMP) ## tests of the neural learners, in .venv-deep with PyTorch 
 
 chaos: $(STAMP) ## everything that may happen to the service, in three set-ups; goes on where it was cut off (build/chaos)
 	@$(BIN)/python -m chaos $(ARGS)
+
+soak: $(STAMP) ## full load on every core for MINUTES (60): no living job is taken for dead
+	@$(BIN)/python -m chaos.soak --minutes $(or $(MINUTES),60) $(ARGS)
 
 bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-experiments bench-api bench-jobs ## every benchmark; results in benchmarks/results/
 

@@ -3,6 +3,7 @@
 import random
 import signal
 import time
+from dataclasses import dataclass, field
 
 import psutil
 
@@ -15,20 +16,36 @@ from tests.deployments import wait_until
 MID_JOB_SHARE = 0.6  # at least
 _AIMED_SHARE = 0.85
 _HELD_SECONDS = 60.0
-_GONE_SECONDS = 5.0
+_GONE_SECONDS = 5.0  # what computes
+_LOADED_SECONDS = 30.0  # a forkserver that still loads libraries looks for its owner afterwards
 _LONGEST_PAUSE_SECONDS = 0.3
 _NOTICED_SECONDS = 5.0  # beyond the lease
+
+
+@dataclass
+class _Deaths:
+    """When the workers of each task died, by the clock that the database has too, and what all workers had started."""
+
+    of_tasks: dict[str, list[float]] = field(default_factory=dict)
+    left_behind: set[int] = field(default_factory=set)
 
 
 def kill_workers(service: Service, count: int, report: Report) -> None:
     """Kill one worker after another under load, and start it again."""
     chance = random.Random(count)  # noqa: S311  no secret
     first = oracle.last_entry(service)
-    killed_at: dict[str, list[float]] = {}
+    deaths = _Deaths()
     with load(service) as submitting:
         for _ in range(count):
-            _kill_one(service, chance, report, killed_at)
-    _note_losses(service, report, killed_at, first)
+            victim = _choose(service, chance)
+            time.sleep(chance.uniform(0, _LONGEST_PAUSE_SECONDS))
+            _kill_one(service, victim, deaths, report)
+    _note_losses(service, deaths, first, report)
+    try:
+        wait_until(lambda: all(map(processes.is_over, deaths.left_behind)), _LOADED_SECONDS)
+    except AssertionError:
+        alive = (pid for pid in deaths.left_behind if not processes.is_over(pid))
+        report.demand_none(alive, "processes that outlived their worker")
     report.demand(
         report.counts.get("killed in mid-job", 0) >= MID_JOB_SHARE * count,
         f"less than {MID_JOB_SHARE:.0%} were killed in mid-job",
@@ -36,40 +53,37 @@ def kill_workers(service: Service, count: int, report: Report) -> None:
     oracle.check(service, report, submitting)
 
 
-def _kill_one(
-    service: Service, chance: random.Random, report: Report, killed_at: dict[str, list[float]]
-) -> None:
-    victim = _choose(service, chance)
-    time.sleep(chance.uniform(0, _LONGEST_PAUSE_SECONDS))
+def _kill_one(service: Service, victim: Worker, deaths: _Deaths, report: Report) -> None:
     started = _started_by(victim.process)
+    computing = started & processes.computing(service.mark).keys()
     send(victim.process, signal.SIGKILL)
     at = time.time()
     held = service.holders().get(victim.pid, [])  # a dead worker's rows stand still
     for task_id in held:
-        killed_at.setdefault(task_id, []).append(at)
+        deaths.of_tasks.setdefault(task_id, []).append(at)
+    deaths.left_behind |= started
     report.add("kills")
     report.add("killed in mid-job", bool(held))
     try:
-        wait_until(lambda: all(map(processes.is_over, started)), _GONE_SECONDS)
+        wait_until(lambda: all(map(processes.is_over, computing)), _GONE_SECONDS)
     except AssertionError:
-        report.demand_none(started, "processes that outlived their worker")
+        report.demand_none(computing, "processes that compute on after their worker's death")
     if victim in service.workers:
         service.restart_worker(victim)
 
 
 def _choose(service: Service, chance: random.Random) -> Worker:
     """Mostly a worker that holds a task; sometimes any, be it idle or only starting."""
-
-    def there() -> list[Worker]:
-        own = service.own_worker()
-        return [*service.workers, *([Worker("api", own)] if own else [])]
-
     if chance.random() > _AIMED_SHARE:
-        return chance.choice(there())
+        return chance.choice(service.all_workers())
 
     def busy() -> list[Worker]:
         holding = service.holders()
-        return [worker for worker in there() if worker.pid in holding and not processes.is_over(worker.pid)]
+        return [
+            worker
+            for worker in service.all_workers()
+            if worker.pid in holding and not processes.is_over(worker.pid)
+        ]
 
     return chance.choice(wait_until(busy, _HELD_SECONDS, every=0.02))
 
@@ -81,14 +95,14 @@ def _started_by(process: psutil.Process) -> set[int]:
         return set()
 
 
-def _note_losses(service: Service, report: Report, killed_at: dict[str, list[float]], first: int) -> None:
+def _note_losses(service: Service, deaths: _Deaths, first: int, report: Report) -> None:
     """Every loss follows a kill, soon; a task whose worker was killed counts as lost, never as failed."""
     losses: dict[str, list[float]] = {}
     for entry in oracle.effects(service, "lost", after=first):
         losses.setdefault(entry.subject, []).append(entry.at)
     report.add("tasks lost", sum(map(len, losses.values())))
-    for task_id in killed_at.keys() | losses.keys():
-        kills, noticed = killed_at.get(task_id, []), losses.get(task_id, [])
+    for task_id in deaths.of_tasks.keys() | losses.keys():
+        kills, noticed = deaths.of_tasks.get(task_id, []), losses.get(task_id, [])
         report.demand(
             len(kills) == len(noticed),
             f"{task_id}: {len(kills)} workers died with it, {len(noticed)} losses were noticed",

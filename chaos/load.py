@@ -24,6 +24,8 @@ from tests.deployments import wait_until
 QUICK = ("clf-gaussian_nb-default", "clf-lda-shrunk")
 BUDGET_SECONDS = 7200.0  # never what ends a job here
 _PATIENCE_SECONDS = 120.0
+_ACCEPTED_SECONDS = 300.0
+_MOST_ERRORS = 20
 _VERIFICATION_EVERY = 12  # jobs: a verification also stacks and leaves a model, but costs more
 
 
@@ -34,6 +36,7 @@ class Load:
     service: Service
     outstanding: int
     dataset_id: str
+    configurations: tuple[str, ...] = QUICK
     accepted: set[str] = field(default_factory=set)
     repeated: int = 0  # requests that were sent more than once, since the first answer was none
     errors: list[str] = field(default_factory=list)
@@ -42,8 +45,8 @@ class Load:
     def submit_until_stopped(self, most: int | None) -> None:
         """Runs in a thread of its own."""
         requests = itertools.count()
-        while not self._stopping.is_set() and (most is None or len(self.accepted) < most):
-            if self._unfinished() >= self.outstanding:
+        while not self._is_over(most):
+            if self._is_enough():
                 self._stopping.wait(0.05)
                 continue
             try:
@@ -54,10 +57,11 @@ class Load:
     def submit(self, number: int) -> str:
         """Begin one more job; ask under the same key until there is an answer, for an unknown one may have been yes."""
         is_verification = number % _VERIFICATION_EVERY == _VERIFICATION_EVERY - 1
+        chosen = self.configurations[number % len(self.configurations)]
         body: dict[str, Any] = {
             "kind": "verification" if is_verification else "measurement",
             "dataset_id": self.dataset_id,
-            "configurations": list(QUICK) if is_verification else [QUICK[number % len(QUICK)]],
+            "configurations": self.configurations[:2] if is_verification else [chosen],
             "time_budget_seconds": BUDGET_SECONDS,
         }
         headers = {"Idempotency-Key": str(uuid.uuid4())}
@@ -80,27 +84,48 @@ class Load:
         """Submit nothing more."""
         self._stopping.set()
 
+    def wait_until_accepted(self, number: int) -> None:
+        """Wait until so many jobs were accepted."""
+        wait_until(
+            lambda: len(self.accepted) >= number or len(self.errors) >= _MOST_ERRORS,
+            _ACCEPTED_SECONDS,
+            every=0.1,
+        )
+
     def wait_for_end(self, seconds: float) -> None:
         """Wait until every job has ended."""
         wait_until(lambda: self._unfinished() == 0, seconds, every=0.1)
 
-    def _unfinished(self) -> float:
-        """How many jobs have not ended; infinitely many while nobody can tell."""
+    def _is_over(self, most: int | None) -> bool:
+        enough = most is not None and len(self.accepted) >= most
+        return self._stopping.is_set() or enough or len(self.errors) >= _MOST_ERRORS
+
+    def _is_enough(self) -> bool:
+        """Whether nothing more is to be submitted for now; while the database cannot tell, requests must meet that."""
         try:
-            with self.service.database.read() as session:
-                count = select(func.count()).where(Job.status.in_(jobs.ACTIVE))
-                return session.scalar(count) or 0
+            return self._unfinished() >= self.outstanding
         except SQLAlchemyError:
-            return float("inf")
+            return False
+
+    def _unfinished(self) -> int:
+        with self.service.database.read() as session:
+            count = select(func.count()).where(Job.status.in_(jobs.ACTIVE))
+            return session.scalar(count) or 0
 
 
 @contextmanager
-def load(service: Service, outstanding: int = 10, most: int | None = None) -> Iterator[Load]:
+def load(
+    service: Service,
+    outstanding: int = 10,
+    most: int | None = None,
+    rows: int = 60,
+    configurations: tuple[str, ...] = QUICK,
+) -> Iterator[Load]:
     """Jobs for the service as long as the context lasts, or so many; at its end all of them are waited for.
 
     The objections of an act go to its report; that jobs do not end is one that cannot wait, and raises.
     """
-    submitting = Load(service, outstanding, upload(service))
+    submitting = Load(service, outstanding, upload(service, rows), configurations)
     thread = threading.Thread(target=submitting.submit_until_stopped, args=(most,), daemon=True)
     thread.start()
     try:

@@ -53,16 +53,19 @@ class Report:
         head = f"{self.act} on {self.setup}: {self.count} times in {self.seconds:.0f} s, {per_unit}"
         counts = [f"  {name}: {value:g}" for name, value in self.counts.items()]
         samples = [
-            f"  {name}: p50 {percentile(values, 50):.2f} s, p99 {percentile(values, 99):.2f} s, {len(values)} times"
+            f"  {name}: p50 {percentile(values, 50):.2f} s, p99 {percentile(values, 99):.2f} s, at most {max(values):.2f} s, {len(values)} times"
             for name, values in self.samples.items()
         ]
         return [head, *counts, *samples, *(f"  OBJECTION {each}" for each in self.objections)]
 
+    def end(self) -> None:
+        """Note how long it took."""
+        self.seconds = time.monotonic() - self.began
+
     def save(self, path: Path) -> None:
         """Write it down, whole or not at all."""
-        self.seconds = time.monotonic() - self.began
         writing = path.with_suffix(".writing")
-        writing.write_text(json.dumps({**asdict(self), "began": None}, indent=1))
+        writing.write_text(json.dumps({**asdict(self), "began": 0.0}, indent=1))
         writing.replace(path)
 
     @classmethod

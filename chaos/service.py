@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -61,10 +62,13 @@ class Service:
     proxy: Proxy | None = None
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
     workers: list[Worker] = field(default_factory=list)
+    api: psutil.Process | None = None
     failpoints: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self.failpoints = self.folder / "failpoints"
+        self.port = servers.free_port()
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
         self.database = Database(self.settings)
         migrate(self.database.engine)
 
@@ -90,14 +94,13 @@ class Service:
 
     def start(self) -> None:
         """Start API and workers, and wait until all of them are seen."""
-        port = servers.free_port()
-        command = ["uvicorn", "--factory", "app.main:create_app", "--port", str(port)]
+        port = str(self.port)
+        command = ["uvicorn", "--factory", "app.main:create_app", "--port", port]
         if self.setup == SQLITE:  # the API keeps one worker alive by itself; the others run beside it
             command = [
-                "metaselect", "serve", "--port", str(port), "--data-dir", str(self.data_dir("api")),
+                "metaselect", "serve", "--port", port, "--data-dir", str(self.data_dir("api")),
             ]  # fmt: skip
         self.api = self._run("api", command)
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         wait_until(lambda: _answers(self.http), READY_SECONDS)
         for number in range(WORKERS):
             self.workers.append(self.start_worker(f"worker{number}"))
@@ -105,7 +108,7 @@ class Service:
 
     def stop(self) -> set[int]:
         """End everything politely; the processes that were still there a while later."""
-        running = [worker.process for worker in self.workers] + [psutil.Process(self.api.pid)]
+        running = [*(worker.process for worker in self.workers), *([self.api] if self.api else [])]
         for process in running:
             send(process, signal.SIGTERM)
         psutil.wait_procs(running, timeout=40)
@@ -120,18 +123,21 @@ class Service:
         """A worker process at this place, which nobody else is using; it takes seconds until it is warm."""
         parent = str(os.getpid())
         embedded = [sys.executable, "-m", "workers", parent]
-        command = ["celery", "-A", "workers.main", "worker"] if self.is_distributed else embedded
-        return Worker(place, psutil.Process(self._run(place, command).pid))
+        # All of them have the same name here, and none has anything to tell the others.
+        celery = ["celery", "-A", "workers.main", "worker", "--without-mingle", "--without-gossip"]
+        command = celery if self.is_distributed else embedded
+        return Worker(place, self._run(place, command))
 
     def restart_worker(self, worker: Worker) -> None:
         """Start a process where another one has ended."""
         worker.process.wait(timeout=40)
         worker.process = self.start_worker(worker.place).process
 
-    def own_worker(self) -> psutil.Process | None:
-        """The worker that the API keeps alive, if it does and it is there now."""
-        children = psutil.Process(self.api.pid).children() if self.setup == SQLITE else []
-        return next((child for child in children if child.cmdline()[-3:-1] == ["-m", "workers"]), None)
+    def all_workers(self) -> list[Worker]:
+        """Also the one that the embedded API keeps alive by itself, if it is there now."""
+        children = self.api.children() if self.api and self.setup == SQLITE else []
+        own = [child for child in children if _is_worker(child)]
+        return [*self.workers, *(Worker("api", child) for child in own)]
 
     def seen(self) -> set[int]:
         """Process ids of the workers that the database saw lately, dead ones for some seconds longer."""
@@ -148,11 +154,26 @@ class Service:
                 held.setdefault(_pid(worker), []).append(task_id)
         return held
 
+    def can_write(self) -> bool:
+        """Whether nobody holds SQLite's only lock for long."""
+        if self.setup != SQLITE:
+            return True
+        connection = sqlite3.connect(
+            self.data_dir("api") / "metaselect.sqlite", timeout=1, isolation_level=None
+        )
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            connection.close()
+        return True
+
     def log(self, place: str) -> str:
         """All that processes at this place have logged."""
         return (self.folder / f"{place}.log").read_text(errors="replace")
 
-    def _run(self, place: str, command: list[str]) -> subprocess.Popen[bytes]:
+    def _run(self, place: str, command: list[str]) -> psutil.Process:
         data_dir = self.data_dir(place)
         data_dir.mkdir(exist_ok=True)
         own = {
@@ -167,13 +188,14 @@ class Service:
             "PYTHONDONTWRITEBYTECODE", None
         )  # hundreds of processes would compile the same sources
         with (self.folder / f"{place}.log").open("ab") as log:
-            return subprocess.Popen(
+            started = subprocess.Popen(
                 [_BIN / command[0], *command[1:]],
                 env=environment,
                 stdout=log,
                 stderr=log,
                 preexec_fn=processes.die_with_parent,  # noqa: PLW1509  it calls one C function
             )
+        return psutil.Process(started.pid)
 
 
 @contextmanager
@@ -213,6 +235,13 @@ def send(process: psutil.Process, number: signal.Signals) -> None:
         process.send_signal(number)
     except psutil.NoSuchProcess:
         return
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return bool(process.cmdline()[-3:-1] == ["-m", "workers"])
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _answers(http: httpx.Client) -> bool:
