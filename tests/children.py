@@ -14,6 +14,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import threadpoolctl
+from sklearn.ensemble import HistGradientBoostingClassifier
+
 from app.errors import InvalidRequestError
 from app.isolation import Report
 from workers.experiments import evaluation
@@ -178,6 +182,21 @@ def burst(payload: Payload, report: Report) -> Payload:
         held.clear()
         report({"megabytes": 8 * taken})
         raise RuntimeError("a library hides what happened") from None
+
+
+def boost(payload: Payload, report: Report) -> Payload:
+    """Fit what hangs in a process that was forked from one which had used OpenMP."""
+    x = np.arange(20_000.0).reshape(-1, 5)
+    HistGradientBoostingClassifier(max_iter=5).fit(x, np.arange(len(x)) % 2)
+    return {"openmp_threads": max(count_threads(payload, report)["pools"]["openmp"])}
+
+
+def count_threads(payload: Payload, report: Report) -> Payload:
+    """The threads of every pool of a numeric library in this process."""
+    pools: dict[str, list[int]] = {}
+    for pool in threadpoolctl.threadpool_info():
+        pools.setdefault(pool["user_api"], []).append(pool["num_threads"])
+    return {"pools": pools, "waiting": os.environ.get("OMP_WAIT_POLICY")}
 
 
 def open_many(payload: Payload, report: Report) -> Payload:

@@ -130,6 +130,13 @@ class JobStates(RuleBasedStateMachine):
             del self.holder[task_id]
         self.expired.clear()
 
+    @rule(target=claims)
+    def overtake(self) -> Any:
+        """Somebody's lease runs out, and somebody else takes the task: the first does not know it."""
+        overtaken = self.take(SPENT)
+        self.reap()
+        return multiple(*(each for each in (overtaken, self.take(LEASE)) if isinstance(each, Claim)))
+
     @rule(times=st.integers(1, tasks.MOST_LOST + 2))
     def lose_workers(self, times: int) -> None:
         for _ in range(times):
