@@ -25,6 +25,7 @@ from app.api import (
     models,
     recommendations,
     watching,
+    webhooks,
 )
 from app.api.dependencies import Service
 from app.api.describing import Describer
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         configurations,
         metadataset,
         metadatasets,
+        webhooks,
         health,
     ):
         app.include_router(each.router)

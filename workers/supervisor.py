@@ -22,6 +22,7 @@ from app.store.database import Database, commit
 from app.store.tasks import Claim
 from workers import retention
 from workers.attempt import KINDS, Attempt
+from workers.delivering import Deliverer
 from workers.experiments import pipelines
 from workers.tasks import verification
 
@@ -41,10 +42,12 @@ class Supervisor:
         self.database = Database(settings)
         self.doorbell = Doorbell(settings)
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._deliverer = Deliverer(settings, self.database)
         self._stopping = threading.Event()
         self._warm = threading.Event()
         self._free = threading.Semaphore(settings.worker_slots)
         loops = [self._reconcile_until_stopped, *[self._poll_until_stopped] * settings.worker_slots]
+        loops += [self._deliver_until_stopped] * settings.webhook_senders
         self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
 
     def start(self) -> None:
@@ -156,6 +159,9 @@ class Supervisor:
         while not self._stopping.is_set():
             self.work()
             self._stopping.wait(pause)
+
+    def _deliver_until_stopped(self) -> None:
+        self._deliverer.deliver_until(self._stopping)
 
     def _reconcile_until_stopped(self) -> None:
         while not self._stopping.is_set():
