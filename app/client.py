@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from app.answers import ProblemError, asks_for_patience, listen, pause_seconds, problem_of
+from app.webhooks.calling import Webhooks
 
 __all__ = ["ENDED", "Client", "ProblemError"]
 
@@ -28,6 +29,7 @@ class Client:
     def __init__(self, url: str = "http://127.0.0.1:8000", *, timeout: float = 120.0) -> None:
         self._timeout = timeout
         self._http = httpx.Client(base_url=url, timeout=timeout)
+        self.webhooks = Webhooks(self._call, self._create, self._pages)
 
     def __enter__(self) -> Self:
         return self

@@ -29,6 +29,11 @@ class Step(StrEnum):
     DELETE_META_DATASET = "delete_meta_dataset"
     ACCEPT_JOB = "accept_job"
     ACCEPT_CANCEL = "accept_cancel"
+    REGISTER_WEBHOOK = "register_webhook"
+    DELETE_WEBHOOK = "delete_webhook"
+    ROTATE_SECRET = "rotate_secret"  # noqa: S105  the name of a step
+    TEST_WEBHOOK = "test_webhook"
+    RETRY_DELIVERY = "retry_delivery"
     RING = "ring"
     # Workers
     CLAIM_TASK = "claim_task"
@@ -42,6 +47,9 @@ class Step(StrEnum):
     FORGET_KEYS = "forget_keys"
     EXPIRE_DATASET = "expire_dataset"
     CACHE_BLOB = "cache_blob"
+    CLAIM_DELIVERY = "claim_delivery"
+    SEND_DELIVERY = "send_delivery"
+    SETTLE_DELIVERY = "settle_delivery"
     # Their children
     KEEP_PROBE = "keep_probe"
     # Commands

@@ -26,6 +26,7 @@ from app.api import (
     models,
     recommendations,
     watching,
+    webhooks,
 )
 from app.api.accounting import Accounting, RequestMetrics
 from app.api.collecting import System
@@ -88,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         configurations,
         metadataset,
         metadatasets,
+        webhooks,
         health,
         metrics,
     ):

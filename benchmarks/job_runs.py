@@ -22,7 +22,8 @@ from sqlalchemy import func, select
 from app.confinement import LOG_NAME
 from app.failpoints import Step
 from app.store import jobs, tasks
-from app.store.database import Database, commit, new_id
+from app.store.database import Database, commit
+from app.store.ids import new_id
 from app.store.tables import Job, Task
 from benchmarks import job_services as services
 from benchmarks.experiment_runs import Cells

@@ -14,7 +14,8 @@ from sqlalchemy import func, insert, select, update
 from app.metalearning.portfolio import configurations_of
 from app.metalearning.table import TaskType
 from app.store import fairness
-from app.store.database import Database, new_id, now
+from app.store.database import Database, now
+from app.store.ids import new_id
 from app.store.migrating import migrate
 from app.store.tables import Dataset, Experiment, Job, JobEvent, Task
 from tests import servers

@@ -25,6 +25,7 @@ from app.store.tasks import Claim
 from workers import retention
 from workers.attempt import KINDS, Attempt
 from workers.counting import Tally
+from workers.delivering import Deliverer
 from workers.experiments import contract
 from workers.tasks import verification
 
@@ -45,10 +46,12 @@ class Supervisor:
         self.doorbell = Doorbell(settings)
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._tally = Tally()
+        self._deliverer = Deliverer(settings, self.database)
         self._stopping = threading.Event()
         self._warm = threading.Event()
         self._free = threading.Semaphore(settings.worker_slots)
         loops = [self._reconcile_until_stopped, *[self._poll_until_stopped] * settings.worker_slots]
+        loops += [self._deliver_until_stopped] * settings.webhook_senders
         self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
 
     def start(self) -> None:
@@ -171,6 +174,9 @@ class Supervisor:
         while not self._stopping.is_set():
             self.work()
             self._stopping.wait(pause)
+
+    def _deliver_until_stopped(self) -> None:
+        self._deliverer.deliver_until(self._stopping)
 
     def _reconcile_until_stopped(self) -> None:
         while not self._stopping.is_set():

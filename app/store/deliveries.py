@@ -7,11 +7,11 @@ Locks are taken in the order job, webhook, delivery; claiming waits for nobody.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, and_, case, delete, exists, func, or_, select, update
+from sqlalchemy import CursorResult, and_, case, delete, exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app.errors import DeliveryNotFoundError
@@ -36,7 +36,7 @@ class Held:
     failures: int
     webhook_id: str
     url: str
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
     body: str
 
 
@@ -180,11 +180,6 @@ def disable_webhook(session: Session, held: Held, response_status: int, error: s
 def forget_old(session: Session) -> None:
     """Remove deliveries that have been over for their time."""
     session.execute(delete(Delivery).where(Delivery.finished_at < now() - KEPT_SECONDS))
-
-
-def count_pending(session: Session) -> int:
-    """Deliveries that have not been made, and not been given up."""
-    return session.scalars(select(func.count()).where(Delivery.status == "pending")).one()
 
 
 def _add(session: Session, webhook_id: str, event: str, body: str, job_id: str | None = None) -> Delivery:

@@ -18,6 +18,7 @@ from app.store import deliveries, jobs, webhooks
 from app.store.database import Database, now
 from app.store.deliveries import Held
 from app.store.tables import Delivery, IdempotencyKey, Job, Webhook
+from app.webhooks.signing import new_secret
 from tests.store.test_claiming import begin_job, finish_experiment, write
 from tests.store.test_claiming import claim as claim_task
 
@@ -28,7 +29,7 @@ def register(database: Database, **options: Any) -> str:
         "url": "https://receiver.test/hook",
         "events": list(deliveries.JOB_EVENTS),
         "description": "",
-        "secret": "whsec_one",
+        "secret": new_secret(),
     }
     return write(database, lambda session: webhooks.register(session, **{**given, **options})).id
 
