@@ -3,8 +3,6 @@
 import io
 import itertools
 import threading
-import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,13 +15,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.store import jobs
 from app.store.tables import Job
+from chaos.customer import ask
 from chaos.service import Service
 from tests.deployments import wait_until
 
 # Measured in some tenths of a second on a dataset of 60 rows.
 QUICK = ("clf-gaussian_nb-default", "clf-lda-shrunk")
 BUDGET_SECONDS = 7200.0  # never what ends a job here
-_PATIENCE_SECONDS = 120.0
 _ACCEPTED_SECONDS = 300.0
 _MOST_ERRORS = 20
 _VERIFICATION_EVERY = 12  # jobs: a verification also stacks and leaves a model, but costs more
@@ -64,21 +62,10 @@ class Load:
             "configurations": self.configurations[:2] if is_verification else [chosen],
             "time_budget_seconds": BUDGET_SECONDS,
         }
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
-        deadline, tries = time.monotonic() + _PATIENCE_SECONDS, 0
-        while time.monotonic() < deadline:
-            tries += 1
-            try:
-                response = self.service.http.post("/jobs", json=body, headers=headers)
-            except httpx.TransportError:
-                time.sleep(0.2)
-                continue
-            if response.status_code not in (409, 503):
-                self.repeated += tries > 1
-                job_id: str = response.raise_for_status().json()["id"]
-                return job_id
-            time.sleep(0.2)
-        raise TimeoutError(f"Nobody accepted or refused a job for {_PATIENCE_SECONDS:g} s.")
+        response, times = ask(self.service, "POST", "/jobs", json=body)
+        job_id: str = response.raise_for_status().json()["id"]
+        self.repeated += times > 1
+        return job_id
 
     def stop(self) -> None:
         """Submit nothing more."""

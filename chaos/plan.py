@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from chaos.cancelling import cancel_jobs
 from chaos.disk import fill_the_disk
+from chaos.failing import break_steps, share
 from chaos.freezing import freeze_workers
 from chaos.killing import kill_workers
 from chaos.outages import break_connections, restart_servers
 from chaos.report import Report
 from chaos.rolling import restart_workers
-from chaos.service import POSTGRES, REDIS, SQLITE, Service
+from chaos.service import POSTGRES, REDIS, SETUPS, SQLITE, Service
 
 Perform = Callable[[Service, int, Report], None]
 
@@ -32,5 +33,6 @@ ACTS = (
     Act("freezing", freeze_workers, {SQLITE: 4, POSTGRES: 4, REDIS: 4}),
     Act("disconnects", break_connections, {REDIS: 100}),
     Act("outages", restart_servers, {REDIS: 30}),
+    Act("failpoints", break_steps, {setup: len(share(setup)) for setup in SETUPS}),
     Act("killing", kill_workers, {SQLITE: 165, POSTGRES: 165, REDIS: 170}),
 )

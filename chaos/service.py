@@ -34,6 +34,7 @@ SETUPS = (SQLITE, POSTGRES, REDIS)
 WORKERS = 3
 READY_SECONDS = 120.0
 _BIN = Path(sys.executable).parent
+_SETTINGS = {"RECONCILE_SECONDS": "2", "LANDMARKING_SECONDS": "1", "WEBHOOK_NETWORKS": "127.0.0.0/8"}
 
 
 @dataclass
@@ -94,17 +95,21 @@ class Service:
 
     def start(self) -> None:
         """Start API and workers, and wait until all of them are seen."""
+        self.start_api()
+        for number in range(WORKERS):
+            self.workers.append(self.start_worker(f"worker{number}"))
+        wait_until(lambda: self.seen() >= {worker.pid for worker in self.workers}, READY_SECONDS)
+
+    def start_api(self) -> None:
+        """Start the API, where it was before if it has ended, and wait until it answers."""
         port = str(self.port)
         command = ["uvicorn", "--factory", "app.main:create_app", "--port", port]
         if self.setup == SQLITE:  # the API keeps one worker alive by itself; the others run beside it
             command = [
                 "metaselect", "serve", "--port", port, "--data-dir", str(self.data_dir("api")),
             ]  # fmt: skip
-        self.api = self._run("api", command)
+        self.api = self.run("api", command)
         wait_until(lambda: _answers(self.http), READY_SECONDS)
-        for number in range(WORKERS):
-            self.workers.append(self.start_worker(f"worker{number}"))
-        wait_until(lambda: self.seen() >= {worker.pid for worker in self.workers}, READY_SECONDS)
 
     def stop(self) -> set[int]:
         """End everything politely; the processes that were still there a while later."""
@@ -126,7 +131,7 @@ class Service:
         # All of them have the same name here, and none has anything to tell the others.
         celery = ["celery", "-A", "workers.main", "worker", "--without-mingle", "--without-gossip"]
         command = celery if self.is_distributed else embedded
-        return Worker(place, self._run(place, command))
+        return Worker(place, self.run(place, command))
 
     def restart_worker(self, worker: Worker) -> None:
         """Start a process where another one has ended."""
@@ -173,7 +178,8 @@ class Service:
         """All that processes at this place have logged."""
         return (self.folder / f"{place}.log").read_text(errors="replace")
 
-    def _run(self, place: str, command: list[str]) -> psutil.Process:
+    def run(self, place: str, command: list[str]) -> psutil.Process:
+        """Start a command of the service at this place; it ends with the thread that calls this."""
         data_dir = self.data_dir(place)
         data_dir.mkdir(exist_ok=True)
         own = {
@@ -212,7 +218,7 @@ def service(setup: str, lease_seconds: float = 10.0) -> Iterator[Service]:
             stack.callback(server.end, signal.SIGINT)
             return server
 
-        environment, parts = {"RECONCILE_SECONDS": "2", "LANDMARKING_SECONDS": "1"}, {}
+        environment, parts = dict(_SETTINGS), {}
         if setup != SQLITE:
             parts["postgres"] = started(servers.new_postgres(folder("postgres")))
             environment["DATABASE_URL"] = servers.create_database(parts["postgres"].url, "chaos")

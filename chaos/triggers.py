@@ -1,0 +1,185 @@
+"""What to do for the service to come to each of its steps; the load alone leads to those that are not named here."""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from app.failpoints import Step
+from app.store import metadatasets
+from chaos import oracle
+from chaos.customer import ask
+from chaos.load import BUDGET_SECONDS, QUICK, upload
+from chaos.service import Service, send
+from tests.deployments import wait_until
+
+_LONG = "clf-xgboost-slow"  # several seconds of boosting on that many rows and columns
+_LONG_ROWS, _LONG_COLUMNS = 2000, 30
+_SECONDS = 60.0
+_IMPORT_SECONDS = 300.0
+_META_DATASET, _OWNER = "measured-elsewhere", "local"
+_YEARS = 10 * 366 * 86_400.0
+
+
+@dataclass
+class Triggers:
+    """Requests, signals and commands. Each may be interrupted by what happens at the step, and goes on until it is done."""
+
+    service: Service
+    webhook_url: str
+    webhook_id: str = field(init=False)
+    _small: str = field(init=False)
+    _long: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._small = upload(self.service)
+        self._long = upload(self.service, _LONG_ROWS, _LONG_COLUMNS)
+        self.webhook_id = self._register()
+        self._import()
+
+    def of(self, step: Step) -> Callable[[], object]:
+        """The one that leads to this step."""
+        named: dict[Step, Callable[[], object]] = {
+            Step.RELEASE_KEY: lambda: self._ask("POST", "/jobs", json={"dataset_id": "ds_unknown"}),
+            Step.STORE_DATASET: lambda: upload(self.service),
+            Step.DELETE_DATASET: lambda: self._ask("DELETE", f"/datasets/{upload(self.service)}"),
+            Step.STORE_RECOMMENDATION: lambda: self._ask(
+                "POST", "/recommend", json={"dataset_id": self._small}
+            ),
+            Step.RECOMMEND_ALGORITHMS: self._recommend_algorithms,
+            Step.DELETE_META_DATASET: self._delete_meta_dataset,
+            Step.ACCEPT_CANCEL: self._cancel_running,
+            Step.REGISTER_WEBHOOK: self._register_and_delete,
+            Step.DELETE_WEBHOOK: self._register_and_delete,
+            Step.ROTATE_SECRET: lambda: self._ask("POST", f"/webhooks/{self.webhook_id}/secret"),
+            Step.TEST_WEBHOOK: self._test_webhook,
+            Step.RETRY_DELIVERY: self._retry_delivery,
+            Step.RENEW_LEASE: lambda: self._submit(self._long, _LONG),
+            Step.RELEASE_TASK: self._stop_busy_worker,
+            Step.SIGN_OFF: lambda: send(self.service.workers[0].process, signal.SIGTERM),
+            Step.END_CANCELLED: self._cancel_running,
+            Step.EXPIRE_DATASET: self._age_dataset,
+            Step.CACHE_BLOB: lambda: self._submit(upload(self.service), QUICK[0]),
+            Step.CLAIM_DELIVERY: self._test_webhook,
+            Step.SEND_DELIVERY: self._test_webhook,
+            Step.SETTLE_DELIVERY: self._test_webhook,
+            Step.KEEP_PROBE: self._forget_probes,
+            Step.IMPORT_META_DATASET: self._import,
+        }
+        return named.get(step, lambda: None)
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        return ask(self.service, method, path, **request)[0]
+
+    def _submit(self, dataset_id: str, configuration: str) -> str:
+        body = {
+            "kind": "measurement",
+            "dataset_id": dataset_id,
+            "configurations": [configuration],
+            "time_budget_seconds": BUDGET_SECONDS,
+        }
+        job_id: str = self._ask("POST", "/jobs", json=body).raise_for_status().json()["id"]
+        return job_id
+
+    def _running(self) -> str:
+        """A job that somebody computes for some seconds to come."""
+        job_id = self._submit(self._long, _LONG)
+        query = "SELECT id FROM tasks WHERE job_id = :id AND status = 'running'"
+        wait_until(lambda: oracle.rows(self.service, query, id=job_id), _SECONDS)
+        return job_id
+
+    def _cancel_running(self) -> None:
+        self._ask("POST", f"/jobs/{self._running()}/cancel").raise_for_status()
+
+    def _stop_busy_worker(self) -> None:
+        """The worker that the embedded API keeps is not among those that may be stopped: then somebody else has a turn."""
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
+            job_id = self._running()
+            query = "SELECT id FROM tasks WHERE job_id = :id"
+            (task_id,) = (row[0] for row in oracle.rows(self.service, query, id=job_id))
+            holders = {task: pid for pid, tasks in self.service.holders().items() for task in tasks}
+            for worker in self.service.workers:
+                if worker.pid == holders.get(task_id):
+                    send(worker.process, signal.SIGTERM)
+                    return
+            self._ask("POST", f"/jobs/{job_id}/cancel")
+        raise TimeoutError("No worker that may be stopped took a task up.")
+
+    def _age_dataset(self) -> None:
+        dataset_id = upload(self.service)
+        with self.service.database.engine.begin() as connection:
+            connection.exec_driver_sql(
+                f"UPDATE datasets SET used_at = used_at - {_YEARS} WHERE id = '{dataset_id}'"  # noqa: S608  our own id
+            )
+
+    def _forget_probes(self) -> None:
+        for data_dir in self.service.data_dirs:
+            (data_dir / "scratch" / "probe.json").unlink(missing_ok=True)
+
+    def _register(self) -> str:
+        body = {"url": self.webhook_url}
+        webhook_id: str = self._ask("POST", "/webhooks", json=body).raise_for_status().json()["id"]
+        return webhook_id
+
+    def _register_and_delete(self) -> None:
+        self._ask("DELETE", f"/webhooks/{self._register()}")
+
+    def _test_webhook(self) -> str:
+        path = f"/webhooks/{self.webhook_id}/test"
+        delivery_id: str = self._ask("POST", path).raise_for_status().json()["id"]
+        return delivery_id
+
+    def _retry_delivery(self) -> None:
+        path = f"/webhooks/{self.webhook_id}/deliveries/{self._test_webhook()}/retry"
+        self._ask("POST", path)
+
+    def _recommend_algorithms(self) -> None:
+        path = f"/meta-datasets/{_META_DATASET}/recommend"
+        self._ask("POST", path, json={"metafeatures": {"size": 0.5}}).raise_for_status()
+
+    def _delete_meta_dataset(self) -> None:
+        """Delete it, and put it back as the command stored it, which takes much longer."""
+        with self.service.database.read() as session:
+            stored = metadatasets.get(session, _OWNER, _META_DATASET)
+            summary, content = stored.summary, metadatasets.content(session, stored)
+        self._ask("DELETE", f"/meta-datasets/{_META_DATASET}")
+        path = self.service.folder / "meta-dataset"
+        path.write_bytes(content)
+        with self.service.database.write() as session:
+            metadatasets.record(session, owner=_OWNER, name=_META_DATASET, path=path, summary=summary)
+            session.commit()
+
+    def _import(self) -> None:
+        """Run the command until it succeeds."""
+        performances, metafeatures = _tables(self.service.folder)
+        command = [
+            "metaselect", "metadataset", "import", "--name", _META_DATASET, "--performances", str(performances),
+            "--metafeatures", str(metafeatures), "--measure", "accuracy", "--larger-is-better",
+            "--data-dir", str(self.service.data_dir("api")),
+        ]  # fmt: skip
+        for _ in range(5):
+            if self.service.run("import", command).wait(timeout=_IMPORT_SECONDS) == 0:
+                return
+        raise TimeoutError(f"The import fails: {self.service.log('import')[-2000:]}")
+
+
+def _tables(folder: Path) -> tuple[Path, Path]:
+    """Performances of three algorithms on a dozen datasets, and a metafeature that decides."""
+    chance = np.random.default_rng(0)
+    performances, metafeatures = folder / "performances.csv", folder / "metafeatures.csv"
+    rows = [(f"d{number}", chance.random(), 0.01 * chance.random(3)) for number in range(12)]
+    performances.write_text(
+        "dataset,a,b,c\n"
+        + "".join(f"{name},{size + x},{1 - size + y},{0.6 + z}\n" for name, size, (x, y, z) in rows)
+    )
+    metafeatures.write_text(
+        "dataset,size,group\n"  # of few groups, so that holding them out costs little
+        + "".join(f"{name},{size},g{number % 3}\n" for number, (name, size, _) in enumerate(rows))
+    )
+    return performances, metafeatures
