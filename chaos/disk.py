@@ -33,9 +33,9 @@ def fill_the_disk(service: Service, count: int, report: Report) -> None:
     report.add("predictions without room", len(predictions))
     trapped = models | predictions
     try:
-        wait_until(lambda: not _queued(service), _END_SECONDS, every=0.2)
+        wait_until(lambda: not _unfinished(service, "jobs"), _END_SECONDS, every=0.2)
     except AssertionError:
-        report.demand_none(_queued(service), "tasks that a full disk kept from ending")
+        report.demand_none(_unfinished(service, "jobs"), "jobs that a full disk kept from ending")
     for folder in _folders(service, trapped):  # of workers that did not take the task
         shutil.rmtree(folder, ignore_errors=True)
     failed = {entry.subject for entry in oracle.effects(service, "failure", after=first)}
@@ -81,7 +81,7 @@ def _nobody_claims(service: Service, workers: list[Worker]) -> Iterator[None]:
             send(worker.process, signal.SIGCONT)
         return False
 
-    wait_until(lambda: not _queued(service) and stopped(), _SECONDS)
+    wait_until(lambda: not _unfinished(service, "jobs") and stopped(), _SECONDS)
     try:
         yield
     finally:
@@ -101,7 +101,7 @@ def _submit(service: Service, dataset_id: str, kind: str) -> None:
 
 def _trap(service: Service, artifact: str) -> str:
     """Leave no room for what the only unfinished task writes on its first attempt; its id."""
-    (task_id,) = _queued(service)
+    (task_id,) = _unfinished(service, "tasks")
     for folder in _folders(service, {task_id}):
         folder.mkdir(parents=True)
         (folder / artifact).symlink_to("/dev/full")
@@ -114,6 +114,6 @@ def _folders(service: Service, task_ids: set[str]) -> Iterator[Path]:
         yield from (data_dir / "scratch" / f"{task_id}-1" for task_id in sorted(task_ids))
 
 
-def _queued(service: Service) -> list[str]:
-    unfinished = "SELECT id FROM tasks WHERE status IN ('queued', 'running')"
+def _unfinished(service: Service, table: str) -> list[str]:
+    unfinished = f"SELECT id FROM {table} WHERE status IN ('queued', 'running')"  # noqa: S608  a name from above
     return [row[0] for row in oracle.rows(service, unfinished)]

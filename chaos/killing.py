@@ -14,7 +14,7 @@ from chaos.service import Service, Worker, send
 from tests.deployments import wait_until
 
 MID_JOB_SHARE = 0.6  # at least
-_AIMED_SHARE = 0.85
+_ANYBODY_EVERY = 6  # kills, from the first on; the others are aimed
 _HELD_SECONDS = 60.0
 _GONE_SECONDS = 5.0  # what computes
 _LOADED_SECONDS = 30.0  # a forkserver that still loads libraries looks for its owner afterwards
@@ -36,9 +36,8 @@ def kill_workers(service: Service, count: int, report: Report) -> None:
     first = oracle.last_entry(service)
     deaths = _Deaths()
     with load(service) as submitting:
-        for _ in range(count):
-            victim = _choose(service, chance)
-            time.sleep(chance.uniform(0, _LONGEST_PAUSE_SECONDS))
+        for number in range(count):
+            victim = _choose(service, chance, in_mid_job=bool(number % _ANYBODY_EVERY))
             _kill_one(service, victim, deaths, report)
     _note_losses(service, deaths, first, report)
     try:
@@ -47,7 +46,7 @@ def kill_workers(service: Service, count: int, report: Report) -> None:
         alive = (pid for pid in deaths.left_behind if not processes.is_over(pid))
         report.demand_none(alive, "processes that outlived their worker")
     report.demand(
-        report.counts.get("killed in mid-job", 0) >= MID_JOB_SHARE * count,
+        report.counts["killed in mid-job"] >= int(MID_JOB_SHARE * count),
         f"less than {MID_JOB_SHARE:.0%} were killed in mid-job",
     )
     oracle.check(service, report, submitting)
@@ -72,20 +71,25 @@ def _kill_one(service: Service, victim: Worker, deaths: _Deaths, report: Report)
         service.restart_worker(victim)
 
 
-def _choose(service: Service, chance: random.Random) -> Worker:
-    """Mostly a worker that holds a task; sometimes any, be it idle or only starting."""
-    if chance.random() > _AIMED_SHARE:
-        return chance.choice(service.all_workers())
+def _choose(service: Service, chance: random.Random, *, in_mid_job: bool) -> Worker:
+    """A worker that holds a task for some time now; or any, be it idle or only starting.
 
-    def busy() -> list[Worker]:
-        holding = service.holders()
-        return [
-            worker
-            for worker in service.all_workers()
-            if worker.pid in holding and not processes.is_over(worker.pid)
-        ]
+    Somebody else is up who can notice, as wherever more than one worker runs.
+    """
 
-    return chance.choice(wait_until(busy, _HELD_SECONDS, every=0.02))
+    def candidates() -> list[Worker]:
+        there = [worker for worker in service.all_workers() if not processes.is_over(worker.pid)]
+        up, holding = service.seen(), service.holders()
+        up &= {worker.pid for worker in there}
+        return [worker for worker in there if (worker.pid in holding or not in_mid_job) and up - {worker.pid}]
+
+    def chosen() -> Worker | None:
+        worker = chance.choice(wait_until(candidates, _HELD_SECONDS, every=0.02))
+        time.sleep(chance.uniform(0, _LONGEST_PAUSE_SECONDS))
+        return worker if worker.pid in service.holders() or not in_mid_job else None
+
+    chosen_worker: Worker = wait_until(chosen, _HELD_SECONDS, every=0.0)
+    return chosen_worker
 
 
 def _started_by(process: psutil.Process) -> set[int]:

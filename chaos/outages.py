@@ -16,7 +16,7 @@ JOBS_PER_OUTAGE = 34  # of Postgres and of Redis: with 30 of each, 2,000 jobs
 FLUSHED_EVERY = 3  # kills of Redis
 FREEZES_PER_DISCONNECT = 0.1
 _AWAY_SECONDS = (0.0, 1.5)
-_FROZEN_SECONDS = 6.0  # longer than the API waits for a broker
+FROZEN_SECONDS = 6.0  # longer than the API waits for a broker
 _ANSWER_SECONDS = 10.0  # the API's most for a request without a broker
 
 
@@ -70,7 +70,7 @@ def _freeze_broker(service: Service, report: Report) -> None:
     service.proxy.freeze()
     report.add("freezes")
     try:
-        thawed_at = time.monotonic() + _FROZEN_SECONDS
+        thawed_at = time.monotonic() + FROZEN_SECONDS
         while time.monotonic() < thawed_at:
             began = time.monotonic()
             service.http.get(

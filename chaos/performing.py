@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from chaos import oracle
 from chaos.plan import Act
@@ -11,16 +12,17 @@ from chaos.service import Service, service
 ENDING = "ending"
 
 
-def perform(
-    setup: str, acts: list[Act], counts: dict[str, int], out: Path, lease_seconds: float = 10.0
-) -> list[Report]:
-    """The reports of a set-up: those that earlier runs left, and of what is left to do, by counts other than the plan's."""
+def perform(setup: str, acts: list[Act], counts: dict[str, int], out: Path, **wishes: Any) -> list[Report]:
+    """The reports of a set-up: those that earlier runs left, and of what is left to do, by counts other than the plan's.
+
+    `wishes` are the service's: `lease_seconds`, `size`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     paths = {act.name: out / f"{act.name}-{setup}.json" for act in acts if setup in act.counts}
     left = [act for act in acts if act.name in paths and not paths[act.name].exists()]
     if left:
         began = time.monotonic()
-        with service(setup, lease_seconds) as started:
+        with service(setup, **wishes) as started:
             oracle.keep_log(started)
             print(f"{setup} is up after {time.monotonic() - began:.1f} s", flush=True)
             for act in left:

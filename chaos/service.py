@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ SETUPS = (SQLITE, POSTGRES, REDIS)
 # Two wait for the third while it starts. One slot each: as many tasks as there are workers can be killed in the middle.
 WORKERS = 3
 READY_SECONDS = 120.0
+_STOP_SECONDS = 30.0
 _BIN = Path(sys.executable).parent
 _SETTINGS = {"RECONCILE_SECONDS": "2", "LANDMARKING_SECONDS": "1", "WEBHOOK_NETWORKS": "127.0.0.0/8"}
 
@@ -52,12 +54,13 @@ class Worker:
 
 @dataclass
 class Service:
-    """An API, some workers, and what they need. `workers` are those that an act may do anything to."""
+    """An API, `size` workers, and what they need. `workers` are those that an act may do anything to."""
 
     setup: str
     folder: Path
     environment: dict[str, str]
     lease_seconds: float
+    size: int
     postgres: Server | None = None
     redis: Server | None = None
     proxy: Proxy | None = None
@@ -96,7 +99,7 @@ class Service:
     def start(self) -> None:
         """Start API and workers, and wait until all of them are seen."""
         self.start_api()
-        for number in range(WORKERS):
+        for number in range(self.size):
             self.workers.append(self.start_worker(f"worker{number}"))
         wait_until(lambda: self.seen() >= {worker.pid for worker in self.workers}, READY_SECONDS)
 
@@ -116,8 +119,10 @@ class Service:
         running = [*(worker.process for worker in self.workers), *([self.api] if self.api else [])]
         for process in running:
             send(process, signal.SIGTERM)
-        psutil.wait_procs(running, timeout=40)
-        left = processes.marked(self.mark)
+        psutil.wait_procs(running, timeout=_STOP_SECONDS)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while (left := processes.marked(self.mark)) and time.monotonic() < deadline:
+            time.sleep(0.1)  # forkservers look for their owner now and then
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         self.http.close()
@@ -135,7 +140,7 @@ class Service:
 
     def restart_worker(self, worker: Worker) -> None:
         """Start a process where another one has ended."""
-        worker.process.wait(timeout=40)
+        worker.process.wait(timeout=_STOP_SECONDS)
         worker.process = self.start_worker(worker.place).process
 
     def all_workers(self) -> list[Worker]:
@@ -205,7 +210,7 @@ class Service:
 
 
 @contextmanager
-def service(setup: str, lease_seconds: float = 10.0) -> Iterator[Service]:
+def service(setup: str, lease_seconds: float = 10.0, size: int = WORKERS) -> Iterator[Service]:
     """A running service of this set-up with servers of its own; what it left is still there for the act to look at."""
     with ExitStack() as stack:
 
@@ -227,7 +232,7 @@ def service(setup: str, lease_seconds: float = 10.0) -> Iterator[Service]:
             between = stack.enter_context(proxy(urlsplit(parts["redis"].url).port or 0))
             environment["REDIS_URL"] = f"redis://127.0.0.1:{between.port}/0"
             parts["proxy"] = between
-        started_service = Service(setup, folder("service"), environment, lease_seconds, **parts)
+        started_service = Service(setup, folder("service"), environment, lease_seconds, size, **parts)
         try:
             started_service.start()
             yield started_service

@@ -9,11 +9,10 @@ from chaos.performing import perform
 from chaos.plan import ACTS
 from chaos.service import POSTGRES, REDIS, SQLITE
 
-LEASE_SECONDS = 3.0
 SHORT = {
     SQLITE: {"disk": 1, "killing": 3},
-    POSTGRES: {"rolling": 2, "cancelling": 8, "freezing": 1},
-    REDIS: {"disconnects": 3, "outages": 1, "killing": 3},
+    POSTGRES: {"rolling": 1, "cancelling": 6, "freezing": 1},
+    REDIS: {"disconnects": 2, "outages": 1, "killing": 3},
 }
 
 
@@ -26,8 +25,9 @@ def test_nothing_is_lost_doubled_or_left_over(
     setup: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outages, "JOBS_PER_OUTAGE", 8)
+    monkeypatch.setattr(outages, "FROZEN_SECONDS", 3.0)
     acts = [act for act in ACTS if act.name in SHORT[setup]]
-    reports = perform(setup, acts, SHORT[setup], tmp_path, LEASE_SECONDS)
+    reports = perform(setup, acts, SHORT[setup], tmp_path, lease_seconds=3.0, size=2)
     assert [report.act for report in reports] == [*(act.name for act in acts), "ending"]
     assert [objection for report in reports for objection in report.objections] == []
     assert all(report.counts for report in reports if report.act != "ending")
