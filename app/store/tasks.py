@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.store import events, fairness
 from app.store.database import new_id, now
-from app.store.tables import Job, Task
+from app.store.tables import Experiment, Job, Task
 
 MOST_FAILURES = 3  # crashes seen by a living supervisor: the task itself is to blame
 MOST_LOST = 20  # leases that ran out: its workers were killed, which says little about the task
@@ -26,6 +26,20 @@ class Claim:
     job_id: str
     kind: str
     seconds_left: float  # until the job's deadline
+    configuration: str | None = None  # of an experiment
+    request: str | None = None  # the one that the job came with
+    traceparent: str | None = None
+
+    def names(self) -> dict[str, Any]:
+        """What every log line about it carries."""
+        names = {
+            "request": self.request,
+            "job": self.job_id,
+            "task": self.task_id,
+            "configuration": self.configuration,
+            "attempt": self.attempt,
+        }
+        return {name: value for name, value in names.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -218,8 +232,21 @@ def _take(session: Session, task_id: str, worker: str, lease_seconds: float) -> 
     if begun is not None:
         events.record(session, claimed.job_id, events.RUNNING, {})
     events.record_of_task(session, task_id, "started", attempt=claimed.attempt)
-    seconds_left = session.scalars(select(Job.deadline - now()).where(Job.id == claimed.job_id)).one() or 0.0
-    return Claim(task_id, claimed.attempt, claimed.job_id, claimed.kind, seconds_left)
+    seconds_left, origin, configuration = session.execute(
+        select(Job.deadline - now(), Job.origin, Experiment.configuration)
+        .outerjoin(Experiment, Experiment.task_id == task_id)
+        .where(Job.id == claimed.job_id)
+    ).one()
+    return Claim(
+        task_id,
+        claimed.attempt,
+        claimed.job_id,
+        claimed.kind,
+        seconds_left or 0.0,
+        configuration,
+        origin.get("request"),
+        origin.get("traceparent"),
+    )
 
 
 def _write(session: Session, held: Claim, **values: Any) -> bool:
