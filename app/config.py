@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     failpoints_dir: Path | None = Field(
         default=None, description="For tests alone: the folder whose files arm failpoints."
     )
+    otlp_endpoint: str | None = Field(
+        default=None, description="OpenTelemetry collector for traces, http://host:4318; none without."
+    )
     log_format: str = Field(
         default="text", pattern="^(text|json)$", description="Log lines for people or machines."
     )

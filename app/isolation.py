@@ -20,8 +20,9 @@ from typing import Any
 
 import psutil
 
-from app import failpoints
+from app import failpoints, tracing
 from app.confinement import LOG_NAME, OUT_OF_MEMORY, KernelLimits, enter
+from app.tracing import Span
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -115,6 +116,7 @@ class Child:
     _fit_began: tuple[float, float] | None = field(default=None, init=False)
     _last_look: float = field(default=0.0, init=False)
     _unread: bytearray = field(default_factory=bytearray, init=False)
+    _span: Span = field(default_factory=Span, init=False)
 
     def start(self) -> None:
         """Fork the child; returns at once."""
@@ -132,13 +134,18 @@ class Child:
             ),
             daemon=False,
         )
+        # The parent tells of the child's life: a child that is killed could not.
+        self._span = tracing.begun(f"child {self.function}")
         try:
             self._process.start()
-        except BaseException:
+        except BaseException as error:
             self._pipe.close()
+            self._span.fail(type(error).__name__)
+            self._span.end()
             raise
         finally:
             theirs.close()
+        self._span.add(process__pid=self._process.pid)
         self._began = time.monotonic()
 
     def wait(self, seconds: float = _POLL_SECONDS) -> Outcome | None:
@@ -195,6 +202,7 @@ class Child:
         if found:
             return self._killed(Ending.OK if kind == "value" else Ending.ERROR, **found)
         self._fit_began = (self._cpu_seconds(), time.monotonic()) if kind == "fit" else None
+        self._span.note(str(kind), message)
         self.on_message(message)
         return None
 
@@ -228,6 +236,10 @@ class Child:
             limit = _LIMIT_OF_EXIT_CODE.get(self._process.exitcode or 0)
             if limit:
                 ending, found = _ENDING_OF_LIMIT[limit], {"limit": limit}
+        self._span.add(ending=ending, process__exit__code=self._process.exitcode)
+        if ending is not Ending.OK:
+            self._span.fail(ending)
+        self._span.end()
         self._process.close()
         return Outcome(ending, log_tail=tail.replace("\x00", ""), **found)
 

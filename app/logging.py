@@ -1,9 +1,14 @@
 """Structured logs: one event per line, for people or as JSON, with whatever is bound to the context."""
 
 import logging
+import re
 import sys
+from typing import Any
 
 import structlog
+
+# Passwords in the addresses of databases and brokers, as errors like to quote them.
+_PASSWORD = re.compile(r"(://[^\s/:@\"]*:)[^\s@\"]+@")
 
 
 def configure_logging(log_format: str) -> None:
@@ -29,7 +34,11 @@ def configure_logging(log_format: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+                _mask_passwords,
+            ],
         )
     )
     root = logging.getLogger()
@@ -38,5 +47,15 @@ def configure_logging(log_format: str) -> None:
     for server in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # they come with handlers of their own
         logging.getLogger(server).handlers = []
         logging.getLogger(server).propagate = True
-    for noisy in ("httpx", "uvicorn.access", "alembic.runtime.migration", "celery.worker.strategy"):
+    for noisy in (
+        "httpx",
+        "uvicorn.access",
+        "alembic.runtime.migration",
+        "celery.app.trace",
+        "celery.worker.strategy",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _mask_passwords(_: Any, __: str, line: Any) -> str:
+    return _PASSWORD.sub(r"\1***@", line)

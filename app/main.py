@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
+from starlette.concurrency import run_in_threadpool
 
-from app import failpoints
+from app import failpoints, tracing
 from app.api import (
     algorithms,
     configurations,
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     configure_logging(settings.log_format)
     failpoints.use(settings.failpoints_dir)
+    tracing.use(settings, "metaselect-api")
     database = Database(settings)
     service = Service(
         settings=settings,
@@ -66,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         with service.lookout.stopped_by_signals():
             yield
         service.database.engine.dispose()
+        await run_in_threadpool(tracing.flush)
 
     app = FastAPIOffline(
         title="metaselect",
@@ -73,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="0.1.0",
         lifespan=lifespan,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours has no query strings
     )
     app.state.service = service
     install_problems(app)

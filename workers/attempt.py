@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app import tracing
 from app.config import Settings
 from app.errors import MachineError, ServiceError
 from app.failpoints import Step
@@ -22,6 +24,7 @@ from app.store import counters, jobs, tasks
 from app.store.counters import AttemptEnding, Counted, Counts
 from app.store.database import Database, commit
 from app.store.tasks import Claim, Renewal
+from app.tracing import Span
 from workers.counting import Tally
 from workers.lease import Lease
 from workers.tasks import experiment, stacking
@@ -55,13 +58,19 @@ class Attempt:
         folder = self.settings.scratch_dir / f"{self.held.task_id}-{self.held.attempt}"
         log.info("task_claimed", kind=self.held.kind)
         try:
-            with Lease(self.database, self.held, self.settings.lease_seconds, self.claimed_at) as lease:
+            with (
+                self._span(),
+                Lease(self.database, self.held, self.settings.lease_seconds, self.claimed_at) as lease,
+            ):
                 return self._run(folder, lease)
         except SQLAlchemyError:
             log.exception("task_abandoned")
             return False
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _span(self) -> AbstractContextManager[Span]:
+        return tracing.span(f"attempt {self.held.kind}", parent=self.held.traceparent, **self.held.names())
 
     def _run(self, folder: Path, lease: Lease) -> bool:
         try:

@@ -1,5 +1,6 @@
 """The lease of a claimed task, kept by a thread of its own: whoever computes or writes never waits for a heartbeat."""
 
+import contextvars
 import threading
 import time
 from types import TracebackType
@@ -33,8 +34,9 @@ class Lease:
         self._progress: dict[str, Any] = {}
         self._found = Renewal.KEPT
         self._over = threading.Event()
+        keep = contextvars.copy_context().run  # log lines carry the same names
         self._thread = threading.Thread(
-            target=self._renew_until_over, name=f"lease of {held.task_id}", daemon=True
+            target=keep, args=(self._renew_until_over,), name=f"lease of {held.task_id}", daemon=True
         )
 
     def __enter__(self) -> Self:
@@ -61,8 +63,6 @@ class Lease:
         return time.monotonic() - self._renewed_at > _USABLE * self._seconds
 
     def _renew_until_over(self) -> None:
-        with_context = structlog.contextvars.bind_contextvars
-        with_context(job=self._held.job_id, task=self._held.task_id, attempt=self._held.attempt)
         while not self._over.wait(min(_HEARTBEAT_SECONDS, self._seconds / 5)) and self._found is Renewal.KEPT:
             sent_at = time.monotonic()
             try:

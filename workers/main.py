@@ -6,7 +6,12 @@ pin_threads()
 
 from typing import Any  # noqa: E402  threads are fixed before any numeric library loads
 
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down  # noqa: E402
+from celery.signals import (  # noqa: E402
+    setup_logging,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from app.logging import configure_logging  # noqa: E402
 from app.queue import TaskName, make_celery  # noqa: E402
@@ -22,6 +27,11 @@ supervisor = Supervisor(settings)
 def work() -> None:
     """Answer the doorbell."""
     supervisor.work()
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _keep_logging(**_: Any) -> None:
+    """Celery leaves logging alone where somebody listens to this."""
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app import failpoints, isolation
+from app import failpoints, isolation, tracing
 from app.config import Settings
 from app.failpoints import Step
 from app.queue import Doorbell
@@ -40,6 +40,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings) -> None:
         failpoints.use(settings.failpoints_dir)
+        tracing.use(settings, "metaselect-worker")
         isolation.preload("workers.tasks.computing", "workers.experiments.warming", *contract.libraries())
         self.settings = settings
         self.database = Database(settings)
@@ -84,6 +85,7 @@ class Supervisor:
                 commit(session, Step.SIGN_OFF)
         except SQLAlchemyError as error:
             log.warning("could_not_sign_off", error=str(error))
+        tracing.flush()
         log.info("worker_stopped", worker=self.id)
 
     def work(self) -> None:
@@ -134,9 +136,7 @@ class Supervisor:
         held = self._claim()
         if held is None:
             return False
-        with structlog.contextvars.bound_contextvars(
-            job=held.job_id, task=held.task_id, attempt=held.attempt
-        ):
+        with structlog.contextvars.bound_contextvars(**held.names()):
             attempt = Attempt(self.settings, self.database, held, claimed_at, self._stopping, self._tally)
             if attempt.run():
                 self._advance(held.job_id)

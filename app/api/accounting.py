@@ -1,7 +1,9 @@
-"""Every request is accounted for: how many, how they ended, and how long an answer took to begin."""
+"""Every request is accounted for: in the metrics, in the log by one line, in a trace where they are on, whatever it meets."""
 
 import time
+from urllib.parse import quote
 
+import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -10,11 +12,19 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import tracing
+from app.api.problems import unexpected_problem
+from app.tracing import Span
+
+log = structlog.get_logger(__name__)
 
 # Whatever clients make up has one label: what is told apart is bounded by the service's own routes.
 OTHER = "other"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_LONGEST = 200  # characters of what a client made up, in a log line
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 # When a series began would double their number, and the text format has no place for it.
@@ -48,7 +58,10 @@ class RequestMetrics:
 
 
 class Accounting:
-    """Counts requests by method, route and status."""
+    """Counts requests and logs each; what the application fails with unforeseen is logged and answered here too.
+
+    Here and not further out, where the request's id is no longer known.
+    """
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self.app = app
@@ -59,8 +72,12 @@ class Accounting:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        with tracing.span("request", parent=_traceparent(scope), is_request=True) as span:
+            await self._account(scope, receive, send, span)
+
+    async def _account(self, scope: Scope, receive: Receive, send: Send, span: Span) -> None:
         began = time.perf_counter()
-        status, seconds = 500, None  # what an error that nobody caught is answered with
+        status, seconds = 0, None  # 0 for a client that went away unanswered
 
         async def send_and_note(message: Message) -> None:
             nonlocal status, seconds
@@ -71,15 +88,39 @@ class Accounting:
         with self.metrics.in_progress.track_inprogress():
             try:
                 await self.app(scope, receive, send_and_note)
+            except Exception:
+                log.exception("unexpected_error")
+                if status:  # the answer has begun: all that is left is to break it off
+                    raise
+                await unexpected_problem(Request(scope))(scope, receive, send_and_note)
             finally:
-                method = scope["method"] if scope["method"] in _METHODS else OTHER
-                route = route_of(scope)
-                self.metrics.requests.labels(method, route, status).inc()
-                if seconds is None:
-                    seconds = time.perf_counter() - began
-                self.metrics.seconds.labels(method, route).observe(seconds)
+                took = time.perf_counter() - began
+                self._note(scope, status, took if seconds is None else seconds, span)
+                log.info(
+                    "answered",
+                    method=scope["method"][:_LONGEST],
+                    path=quote(scope["path"][:_LONGEST]),
+                    status=status,
+                    seconds=round(took, 6),
+                )
+
+    def _note(self, scope: Scope, status: int, seconds: float, span: Span) -> None:
+        method, route = scope["method"] if scope["method"] in _METHODS else OTHER, route_of(scope)
+        self.metrics.requests.labels(method, route, status).inc()
+        self.metrics.seconds.labels(method, route).observe(seconds)
+        span.rename(f"{method} {route}")
+        span.add(http__request__method=method, http__route=route, http__response__status_code=status)
+        span.add(request=scope["state"]["request_id"])
+        if status >= 500:
+            span.fail(str(status))
 
 
 def route_of(scope: Scope) -> str:
     """The template of the path, like `/jobs/{job_id}`, once the request has been routed."""
     return getattr(scope.get("route"), "path", OTHER)
+
+
+def _traceparent(scope: Scope) -> str | None:
+    """What a client who traces too calls the work that this request is part of."""
+    given = dict(scope["headers"]).get(b"traceparent")
+    return None if given is None else given.decode("latin-1")

@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any, Literal
 
+import structlog
 from fastapi import APIRouter, Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from app import tracing
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
 from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
@@ -202,6 +204,7 @@ def begin_verification(
         configurations=chosen_configurations,
         metric=chosen.name,
         time_budget_seconds=time_budget_seconds,
+        origin=_origin(),
     )
 
 
@@ -243,7 +246,14 @@ def _begin_measurement(
         dataset_id=dataset.id,
         configurations=_distinct_and_fitting(session, dataset, configurations),
         time_budget_seconds=request.time_budget_seconds,
+        origin=_origin(),
     )
+
+
+def _origin() -> dict[str, Any]:
+    """The present request, for workers to log and trace its job under."""
+    request = structlog.contextvars.get_contextvars().get("request")
+    return {"request": request, "traceparent": tracing.traceparent()}
 
 
 def _distinct_and_fitting(

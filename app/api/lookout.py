@@ -1,6 +1,7 @@
 """Looking out for changes of jobs on behalf of everybody who waits for one."""
 
 import asyncio
+import contextvars
 import signal
 import threading
 from collections.abc import Iterator
@@ -58,7 +59,8 @@ class Lookout:
         watcher = _Watcher(version, asyncio.get_running_loop().create_future())
         self._watchers.setdefault(job_id, []).append(watcher)
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+            # In a context of its own: it looks for all, and its log lines belong to no single request.
+            self._looking = asyncio.create_task(self._look(), context=contextvars.Context())
         try:
             async with asyncio.timeout(seconds):
                 return await watcher.has_changed

@@ -42,7 +42,6 @@ def install_problems(app: FastAPI) -> None:
     for away in (OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(away, _database_away)
     app.add_exception_handler(ClientDisconnect, _nobody_listens)
-    app.add_exception_handler(Exception, _unexpected_error)
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -65,6 +64,16 @@ def problem_response(request: Request, error: ServiceError) -> Response:
     )
     headers = {"Retry-After": str(_RETRY_SECONDS)} if isinstance(error, _PASSING) else None
     return JSONResponse(problem.model_dump(), error.status, headers, media_type=MEDIA_TYPE)
+
+
+def unexpected_problem(request: Request) -> Response:
+    """The answer to an error that nobody foresaw."""
+    return problem_response(
+        request,
+        ServiceError(
+            "Something went wrong on our side.", "Try again; quote the request id if it happens again."
+        ),
+    )
 
 
 def as_invalid_request(errors: Any) -> ServiceError:
@@ -135,15 +144,5 @@ def _database_away(request: Request, error: Exception) -> Response:
         DatabaseUnavailableError(
             "The database does not answer, so nothing is known of what was asked for.",
             "Repeat the request after `Retry-After` seconds, with the same Idempotency-Key where it had one.",
-        ),
-    )
-
-
-def _unexpected_error(request: Request, error: Exception) -> Response:
-    log.error("unexpected_error", exc_info=error)
-    return problem_response(
-        request,
-        ServiceError(
-            "Something went wrong on our side.", "Try again; quote the request id if it happens again."
         ),
     )

@@ -68,7 +68,12 @@ class Database:
 def create_database_engine(settings: Settings) -> Engine:
     """An engine for the settings' database, strict about JSON."""
     url = settings.sqlalchemy_url
-    options: dict[str, Any] = {"json_serializer": _strict_json, "pool_size": _POOL_SIZE, "max_overflow": 30}
+    options: dict[str, Any] = {
+        "json_serializer": _strict_json,
+        "pool_size": _POOL_SIZE,
+        "max_overflow": 30,
+        "hide_parameters": True,  # errors are logged, and what somebody sent does not belong there
+    }
     if not url.startswith("sqlite"):
         return create_engine(
             url, pool_pre_ping=True, connect_args=_PATIENCE, pool_timeout=_POOL_SECONDS, **options

@@ -38,6 +38,7 @@ def begin_verification(
     configurations: list[Configuration],
     metric: str,
     time_budget_seconds: float,
+    origin: dict[str, Any] | None = None,
 ) -> Job:
     """Write a verification job and one experiment per configuration; the dataset counts as used from now."""
     job = Job(
@@ -46,6 +47,7 @@ def begin_verification(
         dataset_id=dataset_id,
         recommendation_id=recommendation_id,
         request={"metric": metric},
+        origin=origin or {},
         time_budget_seconds=time_budget_seconds,
     )
     return _begin(session, job, configurations)
@@ -58,6 +60,7 @@ def begin_measurement(
     dataset_id: str,
     configurations: list[Configuration],
     time_budget_seconds: float,
+    origin: dict[str, Any] | None = None,
 ) -> Job:
     """Write a job that ends with its experiments: nothing is stacked, nothing fitted on all rows."""
     job = Job(
@@ -65,6 +68,7 @@ def begin_measurement(
         owner=owner,
         dataset_id=dataset_id,
         request={},
+        origin=origin or {},
         time_budget_seconds=time_budget_seconds,
     )
     return _begin(session, job, configurations)

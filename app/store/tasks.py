@@ -12,7 +12,7 @@ from app.store import events, fairness
 from app.store.budgets import EXPERIMENTS_END
 from app.store.database import now
 from app.store.ids import new_id
-from app.store.tables import Job, Task
+from app.store.tables import Experiment, Job, Task
 
 MOST_FAILURES = 3  # crashes seen by a living supervisor: the task itself is to blame
 MOST_LOST = 20  # leases that ran out: its workers were killed, which says little about the task
@@ -27,6 +27,20 @@ class Claim:
     attempt: int
     job_id: str
     kind: str
+    configuration: str | None = None  # of an experiment
+    request: str | None = None  # the one that the job came with
+    traceparent: str | None = None
+
+    def names(self) -> dict[str, Any]:
+        """What every log line about it carries."""
+        names = {
+            "request": self.request,
+            "job": self.job_id,
+            "task": self.task_id,
+            "configuration": self.configuration,
+            "attempt": self.attempt,
+        }
+        return {name: value for name, value in names.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -220,7 +234,20 @@ def _take(session: Session, task_id: str, worker: str, lease_seconds: float) -> 
     if begun is not None:
         events.record(session, claimed.job_id, events.RUNNING, {})
     events.record_of_task(session, task_id, "started", attempt=claimed.attempt)
-    return Claim(task_id, claimed.attempt, claimed.job_id, claimed.kind)
+    origin, configuration = session.execute(
+        select(Job.origin, Experiment.configuration)
+        .outerjoin(Experiment, Experiment.task_id == task_id)
+        .where(Job.id == claimed.job_id)
+    ).one()
+    return Claim(
+        task_id,
+        claimed.attempt,
+        claimed.job_id,
+        claimed.kind,
+        configuration,
+        origin.get("request"),
+        origin.get("traceparent"),
+    )
 
 
 def _write(session: Session, held: Claim, **values: Any) -> bool:

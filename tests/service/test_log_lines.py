@@ -1,0 +1,189 @@
+"""Log lines: one id follows a request through every process, and no secret is in any of them."""
+
+import json
+import logging
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+from fastapi.testclient import TestClient
+from starlette.routing import Route
+
+from app.config import Settings
+from app.logging import configure_logging
+from app.main import create_app
+from tests import servers
+from tests.deployments import Deployment, wait_until
+from tests.service import data
+
+DATABASE_PASSWORD, BROKER_PASSWORD = "hush-database", "hush-broker"
+KEY, TOKEN, QUERY = "hush-idempotency", "hush-token", "hush-query"
+
+
+@pytest.fixture(scope="module")
+def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of this module's own, with a password."""
+    with servers.redis_server(tmp_path_factory.mktemp("redis")) as url:
+        redis.Redis.from_url(url).config_set("requirepass", BROKER_PASSWORD)
+        yield url.replace("redis://", f"redis://:{BROKER_PASSWORD}@")
+
+
+@pytest.fixture(scope="module")
+def distributed(
+    postgres_url: str, broker_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    database = servers.create_database(postgres_url, secrets.token_hex(8))
+    environment = {
+        "DATABASE_URL": database.replace("metaselect@", f"metaselect:{DATABASE_PASSWORD}@"),
+        "REDIS_URL": broker_url,
+        "LOG_FORMAT": "json",
+        "RECONCILE_SECONDS": "0.5",
+        "LANDMARKING_SECONDS": "1",
+    }
+    folder = tmp_path_factory.mktemp("logs")
+    deployment = Deployment(folder, environment, embedded=False).start()
+    yield deployment
+    deployment.stop()
+
+
+def lines(log: Path) -> list[dict[str, Any]]:
+    """The structured ones; Celery's greeting, which it prints, is none."""
+    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+
+
+def test_one_id_follows_a_request_through_every_process(distributed: Deployment) -> None:
+    headers = {"Idempotency-Key": KEY, "Authorization": f"Bearer {TOKEN}"}
+    answer = httpx.post(
+        f"{distributed.url}/recommend?unknown={QUERY}",
+        data={"target": "species", "verify": "true", "k": "2"},
+        files={"file": ("iris.csv", data.iris())},
+        headers=headers,
+        timeout=60,
+    )
+    assert answer.status_code == 202, answer.text
+    request_id = answer.headers["X-Request-Id"]
+    job = distributed.client.wait(answer.json()["job"]["id"], timeout=120)
+    assert job["status"] == "succeeded"
+
+    api = lines(distributed.folder / "api.log")
+    of_request = [line for line in api if line.get("request") == request_id]
+    assert [line["event"] for line in of_request] == ["answered"]
+    assert (of_request[0]["method"], of_request[0]["path"], of_request[0]["status"]) == (
+        "POST",
+        "/recommend",
+        202,
+    )
+    assert 0 < of_request[0]["seconds"] < 60
+    assert all("request" in line for line in api if line["event"] == "answered")
+
+    def of_worker() -> list[dict[str, Any]]:
+        return [
+            line for line in lines(distributed.folder / "worker0.log") if line.get("request") == request_id
+        ]
+
+    wait_until(lambda: sum(line["event"] == "task_ended" for line in of_worker()) == 3, 10)
+    for line in of_worker():
+        assert line["job"] == job["id"]
+        assert line["attempt"] == 1
+        assert line["task"].startswith("task_")
+        assert {"timestamp", "level", "logger"} <= set(line)
+        assert ("configuration" in line) == (line["kind"] == "experiment")
+    measured = {line["configuration"] for line in of_worker() if line["kind"] == "experiment"}
+    assert measured == {each["configuration"] for each in job["experiments"]}
+    about_tasks = [line for line in lines(distributed.folder / "worker0.log") if "task" in line]
+    assert all({"request", "job", "attempt"} <= set(line) for line in about_tasks)
+
+
+def test_no_secret_is_logged_even_when_things_break(distributed: Deployment) -> None:
+    environment = {
+        "DATABASE_URL": f"postgresql+psycopg://u:{DATABASE_PASSWORD}@127.0.0.1:{servers.free_port()}/x",
+        "REDIS_URL": f"redis://:{BROKER_PASSWORD}@127.0.0.1:{servers.free_port()}/0",
+    }
+    broken_worker = distributed._run("broken_worker", ["celery", "-A", "workers.main", "worker"], environment)
+    broken_api = distributed._run(
+        "broken_api",
+        ["uvicorn", "--factory", "app.main:create_app", "--port", str(port := servers.free_port())],
+        environment,
+    )
+    try:
+
+        def problem() -> httpx.Response | None:
+            try:
+                return httpx.get(
+                    f"http://127.0.0.1:{port}/models/x?unknown={QUERY}", headers={"Authorization": TOKEN}
+                )
+            except httpx.TransportError:
+                return None
+
+        assert wait_until(problem, 120).status_code == 503
+        log = distributed.folder / "broken_worker.log"
+        wait_until(lambda: "Cannot connect to redis" in log.read_text(), 60)
+    finally:
+        for process in (broken_worker, broken_api):
+            process.terminate()
+        for process in (broken_worker, broken_api):
+            process.wait(timeout=60)
+    text = distributed.log()
+    assert "database_unavailable" in (distributed.folder / "broken_api.log").read_text()
+    for secret in (DATABASE_PASSWORD, BROKER_PASSWORD, KEY, TOKEN, QUERY):
+        assert secret not in text, [line for line in text.splitlines() if secret in line]
+
+
+@pytest.fixture
+def root_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_passwords_in_addresses_are_masked(
+    root_logging: None, capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
+    configure_logging(log_format)
+    log = logging.getLogger("some.library")
+    for url in (
+        "postgresql+psycopg://me:hush@host:5432/db",
+        "redis://:hush@host/0",
+        "amqp://me:hu%2Fsh/hush@host",
+    ):
+        log.warning("cannot connect to %s", url)
+        log.error("it broke", exc_info=ConnectionError(url))
+    shown = capsys.readouterr().err
+    assert shown.count("cannot connect") == shown.count("it broke") == 3
+    assert "hush" not in shown
+    assert "postgresql+psycopg://me:***@host:5432/db" in shown
+
+
+def test_what_nobody_foresaw_is_logged_and_answered_with_the_request_id(
+    root_logging: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def stumble(_: object) -> None:
+        raise ZeroDivisionError
+
+    app = create_app(Settings(data_dir=tmp_path, log_format="json"))
+    app.router.routes.append(Route("/stumble", stumble))
+    with TestClient(app) as client:
+        answer = client.get("/stumble")
+    assert answer.status_code == 500
+    request_id = answer.headers["X-Request-Id"]
+    assert answer.json()["request_id"] == request_id
+    shown = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    of_request = {line["event"]: line for line in shown if line.get("request") == request_id}
+    assert set(of_request) == {"unexpected_error", "answered"}
+    assert "ZeroDivisionError" in of_request["unexpected_error"]["exception"]
+    assert of_request["answered"]["status"] == 500
+
+
+def test_a_path_cannot_forge_a_line(
+    root_logging: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TestClient(create_app(Settings(data_dir=tmp_path))) as client:
+        client.get("/a%0Aforged line")
+    assert "forged" in (shown := capsys.readouterr().err)
+    assert not any(line.startswith("forged") for line in shown.splitlines())
