@@ -48,30 +48,36 @@ def test_all_events_are_told_unless_some_are_named(webhook: dict) -> None:
     assert webhook["events"] == ["job.cancelled", "job.failed", "job.succeeded"]
 
 
-@pytest.mark.parametrize(
-    ("fields", "code"),
-    [
-        ({"url": "http://10.0.0.1/"}, "webhook_url_refused"),
-        ({"url": "http://127.1/"}, "webhook_url_refused"),
-        ({"url": "ftp://127.0.0.1/"}, "webhook_url_refused"),
-        ({"url": "http://does-not-exist.invalid/"}, "webhook_url_refused"),
-        ({"url": ""}, "webhook_url_refused"),
-        ({"url": f"http://127.0.0.1:8000/{'a' * 2000}"}, "invalid_request"),
-        ({}, "invalid_request"),
-        ({"url": URL, "events": []}, "invalid_request"),
-        ({"url": URL, "events": ["job.begun"]}, "invalid_request"),
-        ({"url": URL, "events": ["webhook.test"]}, "invalid_request"),
-        ({"url": URL, "description": "d" * 256}, "invalid_request"),
-        ({"url": URL, "secret": "mine"}, "invalid_request"),
-    ],
-)
-def test_what_cannot_be_registered_is_refused(
-    api: TestClient, database: Database, fields: dict, code: str
+REFUSED = [
+    ({"url": "http://10.0.0.1/"}, "webhook_url_refused"),
+    ({"url": "http://127.1/"}, "webhook_url_refused"),
+    ({"url": "ftp://127.0.0.1/"}, "webhook_url_refused"),
+    ({"url": "http://does-not-exist.invalid/"}, "webhook_url_refused"),
+    ({"url": ""}, "webhook_url_refused"),
+    ({"url": f"http://127.0.0.1:8000/{'a' * 2000}"}, "invalid_request"),
+    ({}, "invalid_request"),
+    ({"url": URL, "events": []}, "invalid_request"),
+    ({"url": URL, "events": ["job.begun"]}, "invalid_request"),
+    ({"url": URL, "events": ["webhook.test"]}, "invalid_request"),
+    ({"url": URL, "description": "d" * 256}, "invalid_request"),
+    ({"url": URL, "secret": "mine"}, "invalid_request"),
+]
+
+
+def test_what_cannot_be_registered_is_refused_and_gives_its_key_back(
+    api: TestClient, database: Database
 ) -> None:
-    problem(api.post("/webhooks", json=fields, headers={"Idempotency-Key": "k"}), 422, code)
+    for fields, code in REFUSED:
+        problem(api.post("/webhooks", json=fields, headers={"Idempotency-Key": "k"}), 422, code)
     with database.read() as session:
         assert session.scalars(select(Webhook)).all() == []
     assert api.post("/webhooks", json={"url": URL}, headers={"Idempotency-Key": "k"}).status_code == 201
+
+
+def test_networks_of_its_own_are_refused_unless_the_setting_allows_them(settings: Settings) -> None:
+    with TestClient(create_app(settings)) as api:
+        for url in (URL, "http://169.254.169.254/latest/meta-data/", "http://localhost:8000/"):
+            problem(api.post("/webhooks", json={"url": url}), 422, "webhook_url_refused")
 
 
 def test_twentieth_is_registered_and_the_next_refused(api: TestClient) -> None:
