@@ -141,9 +141,12 @@ def _database_away(request: Request, error: Exception) -> Response:
 
 def _unexpected_error(request: Request, error: Exception) -> Response:
     log.error("unexpected_error", exc_info=error)
-    return problem_response(
+    response = problem_response(
         request,
         ServiceError(
             "Something went wrong on our side.", "Try again; quote the request id if it happens again."
         ),
     )
+    # Starlette answers defects outside of all middleware, the one that gives every other answer its id included.
+    response.headers["X-Request-Id"] = getattr(request.state, "request_id", "")
+    return response
