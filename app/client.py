@@ -20,7 +20,11 @@ ENDED = {"succeeded", "failed", "cancelled"}
 _WAIT_SECONDS = 20.0
 _MOST_TRIES = 5
 _OUTAGE_SECONDS = 10.0
-_IN_FLIGHT_SECONDS = 120.0  # a service that died gives the key of its request back before
+# How long a refusal to create something may be due to what passes, by its code.
+_PATIENCE_SECONDS = {
+    "database_unavailable": _OUTAGE_SECONDS,
+    "idempotency_in_flight": 120.0,  # a service that died gives the key of its request back before
+}
 
 
 class Client:
@@ -293,7 +297,7 @@ class Client:
                 return
 
     def _create(self, path: str, **arguments: Any) -> dict[str, Any]:
-        """Ask for something new, again if the connection breaks: by its key the service knows a repeat, and doubles nothing."""
+        """Ask for something new, again if a connection breaks, ours or the database's: by its key the service knows a repeat, and doubles nothing."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         began, pause = time.monotonic(), 0.25
         while True:
@@ -303,7 +307,7 @@ class Client:
                 if time.monotonic() - began > _OUTAGE_SECONDS:
                     raise
             except ProblemError as problem:
-                if problem.code != "idempotency_in_flight" or time.monotonic() - began > _IN_FLIGHT_SECONDS:
+                if time.monotonic() - began > _PATIENCE_SECONDS.get(problem.code, 0.0):
                     raise
             time.sleep(pause)
             pause = min(2.0, 2 * pause)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import threadpoolctl
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -157,6 +158,7 @@ def hoard(payload: Payload, report: Report) -> Payload:
     held = []
     while True:
         held.append(bytearray(os.urandom(1 << 20)) * 20)
+        report({"resident_bytes": psutil.Process().memory_info().rss})
         time.sleep(0.01)
 
 

@@ -56,6 +56,7 @@ def wait_for_message(running):
     return running.heard[0]
 
 
+@pytest.mark.requirement("R7")
 def test_value_comes_back_from_a_process_group_of_its_own(child, tmp_path):
     outcome = child("echo", {"a": [1, "ü", None]}).run()
     assert outcome.ending is Ending.OK
@@ -137,6 +138,8 @@ def test_message_without_end_is_a_crash_before_it_fills_the_memory(child, monkey
     assert child("flood").run().ending is Ending.CRASH
 
 
+@pytest.mark.requirement("R9")
+@pytest.mark.requirement("R13")
 @pytest.mark.parametrize(
     ("function", "payload", "limits"),
     [
@@ -171,6 +174,7 @@ def test_limits_of_a_fit_hold_only_during_a_fit(child, payload, limits):
     assert child("sleep", payload, **limits).run().ending is Ending.OK
 
 
+@pytest.mark.requirement("R9")
 def test_child_that_never_stops_talking_is_ended_too(child):
     running = child("tell", {"times": 40, "pause": 0.05}, wall_seconds=0.3)
     running.start()
@@ -180,11 +184,15 @@ def test_child_that_never_stops_talking_is_ended_too(child):
     assert len(running.heard) < 40
 
 
+@pytest.mark.requirement("R13")
 def test_memory_limit_ends_what_takes_too_much(child):
-    outcome = child("hoard", memory_bytes=600 << 20, wall_seconds=30).run()
+    running = child("hoard", memory_bytes=600 << 20, wall_seconds=30)
+    outcome = running.run()
     assert (outcome.ending, outcome.limit) == (Ending.MEMORY, "memory_bytes")
+    assert max(each["resident_bytes"] for each in running.heard) < (600 + 256) << 20
 
 
+@pytest.mark.requirement("R13")
 def test_memory_limit_is_kept_to_256_megabytes(child):
     """The child grows by up to two gigabytes a second."""
     limit = 1 << 30
@@ -199,6 +207,19 @@ def test_memory_limit_is_kept_to_256_megabytes(child):
     assert limit * 0.9 < peak < limit + (256 << 20)
 
 
+@pytest.mark.requirement("R9")
+@pytest.mark.requirement("R13")
+def test_time_limit_is_kept_closely(child):
+    running = child("loop", wall_seconds=1.0)
+    running.start()
+    began = time.monotonic()
+    while (outcome := running.wait()) is None:
+        pass
+    assert outcome.ending is Ending.TIMEOUT
+    assert 0.9 < time.monotonic() - began < 6
+
+
+@pytest.mark.requirement("R13")
 def test_memory_of_the_whole_group_counts(child):
     """None of them has more than some 200 megabytes of its own."""
     together = {"processes": 4, "megabytes": 200}
@@ -253,6 +274,7 @@ def test_child_is_given_its_pipe_the_standard_three_and_a_folder_and_nothing_els
     assert seen["temporary"] == str(tmp_path / "task" / "tmp")
 
 
+@pytest.mark.requirement("R6")
 @pytest.mark.parametrize(("function", "politely"), [("beget", True), ("refuse_to_stop", False)])
 def test_stop_ends_a_child_whether_it_wants_or_not(child, function, politely, monkeypatch):
     monkeypatch.setattr(isolation, "_KILL_AFTER_SECONDS", 10.0 if politely else 0.2)
@@ -273,6 +295,7 @@ def test_stop_right_after_the_start_leaves_nothing(child):
     assert is_gone(pid)
 
 
+@pytest.mark.requirement("R7")
 @pytest.mark.parametrize(
     ("seconds", "limits", "ending"),
     [(0, {}, Ending.OK), (60, {"wall_seconds": 0.5}, Ending.TIMEOUT)],
@@ -294,6 +317,7 @@ child.run()
 """
 
 
+@pytest.mark.requirement("R7")
 def test_child_dies_with_a_parent_that_is_killed(tmp_path):
     command = [sys.executable, "-c", PARENT, tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:

@@ -62,6 +62,7 @@ def test_hyperparameters_survive_json():
         assert source(pipeline) == source(configuration.pipeline)
 
 
+@pytest.mark.requirement("R8")
 def test_every_algorithm_is_seeded_and_has_one_thread():
     for configuration in HERE.values():
         parameters = pipelines.build(configuration.pipeline).get_params()

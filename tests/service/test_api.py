@@ -60,6 +60,7 @@ def test_uploaded_dataset_is_described_and_recommended_for_by_id(api: TestClient
     assert answer["metric"] == "log_loss"
 
 
+@pytest.mark.requirement("A6")
 def test_verification_is_accepted_only_with_a_place_to_watch_it(api: TestClient) -> None:
     answer = api.post(
         "/recommend",
@@ -73,6 +74,7 @@ def test_verification_is_accepted_only_with_a_place_to_watch_it(api: TestClient)
     assert job.json()["recommendation_id"] == answer.json()["id"]
 
 
+@pytest.mark.requirement("R6")
 def test_cancel_without_any_worker_ends_the_job_at_once(api: TestClient) -> None:
     files = {"file": ("d.csv", data.diabetes())}
     dataset_id = api.post("/datasets", files=files, data={"target": "progression"}).json()["id"]

@@ -52,6 +52,7 @@ def parquet_with_lists() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.requirement("A5")
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -90,6 +91,7 @@ def test_text_target_cannot_be_regressed(api: TestClient) -> None:
     problem(upload(api, data.iris(), target="species", task_type="regression"), 422, "target_unusable")
 
 
+@pytest.mark.requirement("A5")
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -133,6 +135,7 @@ def test_form_without_a_file_is_refused(api: TestClient) -> None:
     problem(broken, 422, "invalid_request")
 
 
+@pytest.mark.requirement("A5")
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [

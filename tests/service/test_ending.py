@@ -10,6 +10,8 @@ import pytest
 from tests.deployments import Deployment, wait_until
 
 
+@pytest.mark.requirement("R7")
+@pytest.mark.requirement("R10")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
 def test_service_that_ends_takes_its_worker_along(tmp_path: Path, number: signal.Signals, code: int) -> None:
     deployment = Deployment(tmp_path, {}, embedded=True).start()

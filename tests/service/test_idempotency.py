@@ -138,6 +138,7 @@ def test_failed_request_gives_its_key_back(settings: Settings, database: Databas
         assert api.post("/recommend", json=DESCRIBED, headers=keyed("k")).status_code == 200
 
 
+@pytest.mark.requirement("R11")
 def test_repeat_in_flight_is_told_when_to_come_back(api: TestClient, database: Database) -> None:
     api.post("/recommend", json=DESCRIBED, headers=keyed("k"))
     with database.write() as session:
@@ -175,6 +176,7 @@ def service(settings: Settings, tmp_path: Path) -> Iterator[raw.Api]:
         yield running
 
 
+@pytest.mark.requirement("R11")
 def test_fifty_threads_with_one_key_begin_one_job(service: raw.Api, database: Database) -> None:
     url = f"http://127.0.0.1:{service.port}"
     with httpx.Client(base_url=url, timeout=60, limits=httpx.Limits(max_connections=50)) as http:
@@ -193,6 +195,7 @@ def test_fifty_threads_with_one_key_begin_one_job(service: raw.Api, database: Da
     assert count(database, Job) == 1
 
 
+@pytest.mark.requirement("R11")
 def test_repeat_after_the_api_was_killed_creates_once(
     settings: Settings, database: Database, tmp_path: Path
 ) -> None:
@@ -233,6 +236,7 @@ class _LosesAnswers(httpx.HTTPTransport):
         return answer
 
 
+@pytest.mark.requirement("R11")
 def test_client_repeats_what_got_no_answer_and_nothing_is_doubled(
     service: raw.Api, database: Database, tmp_path: Path
 ) -> None:

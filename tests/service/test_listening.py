@@ -81,6 +81,7 @@ def test_all_who_wait_are_looked_out_for_by_one_query_at_a_time(
     assert len(looks) < 20
 
 
+@pytest.mark.requirement("A6")
 def test_change_is_noticed_after_the_database_was_away(
     database: Database, job_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

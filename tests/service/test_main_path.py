@@ -85,6 +85,9 @@ def test_api_and_worker_share_no_folder(deployment: Deployment, iris_file: Path,
     assert content_hash not in used["api"]
 
 
+@pytest.mark.requirement("R2")
+@pytest.mark.requirement("R4")
+@pytest.mark.requirement("R7")
 def test_worker_killed_in_the_middle_costs_nothing(deployment: Deployment, tmp_path: Path) -> None:
     path = tmp_path / "slow.csv"
     path.write_bytes(data.slow_binary())
@@ -117,6 +120,7 @@ def test_worker_killed_in_the_middle_costs_nothing(deployment: Deployment, tmp_p
             assert count == len(names)
 
 
+@pytest.mark.requirement("R6")
 def test_cancelled_job_ends_and_keeps_its_record(deployment: Deployment, tmp_path: Path) -> None:
     path = tmp_path / "slow.csv"
     path.write_bytes(data.slow_binary())

@@ -120,6 +120,7 @@ def test_reader_may_not_take_many_descriptors(
     assert body["evidence"]["opened"] < 100
 
 
+@pytest.mark.requirement("A5")
 def test_error_in_our_own_code_is_ours_and_shows_no_traceback(
     api: TestClient, describer: Describer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def seconds_for(ask) -> tuple[float, httpx.Response]:
     return time.monotonic() - began, response
 
 
+@pytest.mark.requirement("A6")
 def test_job_that_has_not_changed_is_not_sent_again(job: StandingJob, http: httpx.Client) -> None:
     first = http.get(f"/jobs/{job.id}")
     tag = first.headers["ETag"]
@@ -52,6 +53,7 @@ def test_job_that_has_not_changed_is_not_sent_again(job: StandingJob, http: http
     assert changed.headers["ETag"] != tag
 
 
+@pytest.mark.requirement("A6")
 def test_wait_answers_as_soon_as_something_changes(job: StandingJob, http: httpx.Client) -> None:
     tag = http.get(f"/jobs/{job.id}").headers["ETag"]
     for headers in ({"If-None-Match": tag}, {}):
@@ -65,6 +67,7 @@ def test_wait_answers_as_soon_as_something_changes(job: StandingJob, http: httpx
         tag = response.headers["ETag"]
 
 
+@pytest.mark.requirement("A6")
 def test_wait_without_a_change_ends_with_its_time(job: StandingJob, http: httpx.Client) -> None:
     tag = http.get(f"/jobs/{job.id}").headers["ETag"]
     for headers, status in (({"If-None-Match": tag}, 304), ({}, 200)):
@@ -113,6 +116,7 @@ def test_unknown_job_is_not_found(http: httpx.Client) -> None:
         assert (missing.status_code, missing.json()["code"]) == (404, "job_not_found")
 
 
+@pytest.mark.requirement("A6")
 def test_stream_tells_everything_and_ends_with_the_job(job: StandingJob, http: httpx.Client) -> None:
     job.move(2)
     with ThreadPoolExecutor(1) as pool, http.stream("GET", f"/jobs/{job.id}/events") as response:
@@ -128,6 +132,7 @@ def test_stream_tells_everything_and_ends_with_the_job(job: StandingJob, http: h
     assert rest[-1].data["status"] == "cancelled"
 
 
+@pytest.mark.requirement("A6")
 def test_stream_resumes_behind_what_was_seen(job: StandingJob, http: httpx.Client) -> None:
     job.move(3)
     job.end()
@@ -145,6 +150,7 @@ def test_stream_resumes_behind_what_was_seen(job: StandingJob, http: httpx.Clien
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
 
 
+@pytest.mark.requirement("A6")
 def test_stream_is_resumed_at_another_api_after_the_first_was_killed(
     deployment: Deployment, job: StandingJob
 ) -> None:
@@ -210,6 +216,7 @@ def busy(deployment: Deployment) -> Iterator[tuple[psutil.Process, str]]:
     process.wait(timeout=30)
 
 
+@pytest.mark.requirement("R14")
 def test_forty_who_wait_block_nobody_and_the_next_is_told_when_to_come_back(busy, job: StandingJob) -> None:
     server, url = busy
     address = f"{url}/jobs/{job.id}"
@@ -274,6 +281,7 @@ def test_clients_that_go_away_leave_nothing_behind(busy, job: StandingJob) -> No
     assert second["threads"] <= first["threads"] + 10
 
 
+@pytest.mark.requirement("R10")
 def test_service_that_stops_lets_everybody_go_first(deployment: Deployment, job: StandingJob) -> None:
     process, client, url = deployment.start_another_api()
     client.close()

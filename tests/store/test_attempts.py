@@ -51,6 +51,8 @@ def outcome(database: Database) -> str | None:
         return session.scalars(select(Experiment.outcome)).one()
 
 
+@pytest.mark.requirement("R4")
+@pytest.mark.requirement("R12")
 @pytest.mark.parametrize("function", ["fill_the_disk", "segfault", "kill_itself", "vanish"])
 def test_what_may_pass_is_tried_three_times(attempt, database: Database, function: str) -> None:
     begin_job(database, 1)
@@ -64,6 +66,7 @@ def test_what_may_pass_is_tried_three_times(attempt, database: Database, functio
     assert outcome(database) == "crash"
 
 
+@pytest.mark.requirement("R12")
 @pytest.mark.parametrize("function", ["refuse", "stumble", "mumble"])
 def test_what_the_data_or_the_code_causes_is_not_tried_again(
     attempt, database: Database, function: str
@@ -74,6 +77,7 @@ def test_what_the_data_or_the_code_causes_is_not_tried_again(
     assert outcome(database) == "error"
 
 
+@pytest.mark.requirement("R2")
 @pytest.mark.parametrize("moment", failpoints.MOMENTS)
 def test_result_is_written_once_although_its_commit_failed(
     attempt, database: Database, tmp_path: Path, moment: str

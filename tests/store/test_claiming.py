@@ -77,6 +77,7 @@ def finish_experiment(database: Database, held: Claim, outcome: str = "ok") -> b
     return write(database, change)
 
 
+@pytest.mark.requirement("R2")
 def test_each_task_is_claimed_by_one_worker_only(database: Database) -> None:
     begin_job(database, 12)
     with ThreadPoolExecutor(8) as pool:
@@ -85,6 +86,7 @@ def test_each_task_is_claimed_by_one_worker_only(database: Database) -> None:
     assert len(taken) == len(set(taken)) == 12
 
 
+@pytest.mark.requirement("R2")
 def test_writes_after_the_lease_was_lost_are_refused(database: Database) -> None:
     begin_job(database, 1)
     first = claim(database, lease=-1.0)
@@ -97,6 +99,7 @@ def test_writes_after_the_lease_was_lost_are_refused(database: Database) -> None
     assert not finish_experiment(database, second), "finished twice"
 
 
+@pytest.mark.requirement("R4")
 def test_running_task_without_a_lease_is_reaped_too(database: Database) -> None:
     begin_job(database, 1)
     held = claim(database)
@@ -105,6 +108,7 @@ def test_running_task_without_a_lease_is_reaped_too(database: Database) -> None:
     assert claim(database).attempt == held.attempt + 1
 
 
+@pytest.mark.requirement("R2")
 def test_live_lease_is_not_reaped(database: Database) -> None:
     begin_job(database, 1)
     held = claim(database)
@@ -112,6 +116,7 @@ def test_live_lease_is_not_reaped(database: Database) -> None:
     assert write(database, lambda session: tasks.renew(session, held, 10.0, {"done": 1})) is Renewal.KEPT
 
 
+@pytest.mark.requirement("R4")
 def test_task_ends_after_three_failures(database: Database) -> None:
     begin_job(database, 1)
     for failure in (1, 2, 3):
@@ -122,6 +127,7 @@ def test_task_ends_after_three_failures(database: Database) -> None:
     assert claim(database) is None
 
 
+@pytest.mark.requirement("R4")
 def test_lost_workers_do_not_count_as_failures_of_the_task(database: Database) -> None:
     begin_job(database, 1)
     ended = []
@@ -135,6 +141,7 @@ def test_lost_workers_do_not_count_as_failures_of_the_task(database: Database) -
     assert (task.status, task.failures, task.lost) == ("failed", 0, tasks.MOST_LOST)
 
 
+@pytest.mark.requirement("R10")
 def test_released_task_spends_no_attempt(database: Database) -> None:
     begin_job(database, 1)
     held = claim(database)
@@ -176,6 +183,7 @@ def test_what_needs_a_gpu_waits_for_a_worker_that_has_one_and_takes_the_stack_al
     assert claim(database, queue="gpu").kind == "stacking"
 
 
+@pytest.mark.requirement("R5")
 def test_terminal_states_never_change(database: Database) -> None:
     job_id = begin_job(database, 1)
     finish_experiment(database, claim(database))
@@ -203,6 +211,7 @@ def test_job_of_which_every_experiment_failed_ends_with_the_reason(database: Dat
         assert session.scalars(select(Job)).one().error["code"] == "no_configuration_succeeded"
 
 
+@pytest.mark.requirement("R6")
 def test_cancelled_job_waits_for_what_runs_and_drops_the_rest(database: Database) -> None:
     job_id = begin_job(database, 3)
     held = claim(database)
@@ -243,6 +252,7 @@ def test_job_is_due_when_it_waits_for_its_next_step_and_not_for_a_worker(databas
     assert due() == [job_id]
 
 
+@pytest.mark.requirement("R6")
 def test_job_whose_cancellation_was_left_undone_is_due_before_anybody_began_it(database: Database) -> None:
     job_id = begin_job(database, 1)
     write(database, lambda session: session.execute(update(Job).values(cancel_requested_at=now())))

@@ -119,6 +119,7 @@ def test_change_that_is_rolled_back_leaves_no_gap(database: Database) -> None:
     ]
 
 
+@pytest.mark.requirement("R5")
 def test_nothing_follows_the_last_event(database: Database) -> None:
     job_id = begin_job(database, 1)
     write(database, lambda session: jobs.request_cancel(session, "local", job_id))
@@ -139,6 +140,7 @@ def test_state_is_told_to_the_owner_alone(database: Database) -> None:
         events.state(session, "somebody else", job_id)
 
 
+@pytest.mark.requirement("A6")
 def test_writers_at_once_leave_no_gap_and_readers_never_see_one(database: Database) -> None:
     job_id = begin_job(database, 1)
     n_writers, n_events = 6, 15
@@ -233,6 +235,8 @@ class Bustle:
         write(self.database, lambda session: jobs.request_cancel(session, "local", job_id))
 
 
+@pytest.mark.requirement("R5")
+@pytest.mark.requirement("R6")
 def test_every_job_ends_with_one_last_event_whoever_works_cancels_and_dies_at_once(
     database: Database, tmp_path: Path
 ) -> None:

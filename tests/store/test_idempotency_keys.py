@@ -67,6 +67,7 @@ def test_key_is_in_flight_until_its_answer_is_there(database: Database) -> None:
     assert isinstance(claim(database), Answer)
 
 
+@pytest.mark.requirement("R11")
 def test_another_request_with_the_key_is_refused_in_flight_and_after(database: Database) -> None:
     held = claim(database)
     with pytest.raises(IdempotencyMismatchError):
@@ -81,6 +82,7 @@ def test_keys_belong_to_their_owner(database: Database) -> None:
     assert isinstance(claim(database, owner="somebody else"), Held)
 
 
+@pytest.mark.requirement("R11")
 @pytest.mark.parametrize("round_", range(3))
 def test_of_many_at_once_one_claims(database: Database, round_: int) -> None:
     together = threading.Barrier(16)
@@ -124,6 +126,7 @@ def test_slow_request_that_nobody_repeated_may_still_finish(database: Database) 
     assert claim(database) == ANSWER
 
 
+@pytest.mark.requirement("R11")
 def test_answer_and_what_was_created_are_there_together_or_not_at_all(database: Database) -> None:
     held = claim(database)
     with database.write() as session:
@@ -149,6 +152,7 @@ def test_released_key_is_free_at_once_but_an_answered_one_stays(database: Databa
     assert claim(database) == ANSWER
 
 
+@pytest.mark.requirement("R11")
 def test_answers_are_kept_for_a_day_and_then_removed(database: Database) -> None:
     record(database, claim(database))
     let_pass(database, DAY - 60)

@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from sqlalchemy import select, update
 
 from app.store import jobs, tasks
@@ -13,6 +14,7 @@ from tests.store.test_claiming import begin_job, claim, write
 from workers.lease import Lease
 
 
+@pytest.mark.requirement("R2")
 def test_lease_is_kept_for_as_long_as_somebody_holds_it(database: Database) -> None:
     begin_job(database, 1)
     claimed_at = time.monotonic()
@@ -29,6 +31,7 @@ def test_lease_is_kept_for_as_long_as_somebody_holds_it(database: Database) -> N
     assert (task.status, task.lost, task.progress) == ("running", 0, {"done": 1})
 
 
+@pytest.mark.requirement("R3")
 def test_lease_runs_out_by_the_clock_here_while_a_heartbeat_hangs_in_the_database(database: Database) -> None:
     begin_job(database, 1)
     held = claim(database, lease=3.0)
@@ -41,6 +44,7 @@ def test_lease_runs_out_by_the_clock_here_while_a_heartbeat_hangs_in_the_databas
         session.rollback()
 
 
+@pytest.mark.requirement("R6")
 def test_heartbeat_tells_of_a_cancellation_and_of_a_lost_task(database: Database) -> None:
     job_id = begin_job(database, 2)
     first, second = claim(database), claim(database, lease=-1.0)
