@@ -35,12 +35,12 @@ class Triggers:
     webhook_id: str = field(init=False)
     _small: str = field(init=False)
     _long: str = field(init=False)
+    _has_meta_dataset: bool = False
 
     def __post_init__(self) -> None:
         self._small = upload(self.service)
         self._long = upload(self.service, _LONG_ROWS, _LONG_COLUMNS)
         self.webhook_id = self._register()
-        self._import()
 
     def of(self, step: Step) -> Callable[[], object]:
         """The one that leads to this step."""
@@ -140,11 +140,13 @@ class Triggers:
         self._ask("POST", path)
 
     def _recommend_algorithms(self) -> None:
+        self._import_once()
         path = f"/meta-datasets/{_META_DATASET}/recommend"
         self._ask("POST", path, json={"metafeatures": {"size": 0.5}}).raise_for_status()
 
     def _delete_meta_dataset(self) -> None:
         """Delete it, and put it back as the command stored it, which takes much longer."""
+        self._import_once()
         with self.service.database.read() as session:
             stored = metadatasets.get(session, _OWNER, _META_DATASET)
             summary, content = stored.summary, metadatasets.content(session, stored)
@@ -154,6 +156,10 @@ class Triggers:
         with self.service.database.write() as session:
             metadatasets.record(session, owner=_OWNER, name=_META_DATASET, path=path, summary=summary)
             session.commit()
+
+    def _import_once(self) -> None:
+        if not self._has_meta_dataset:
+            self._import()
 
     def _import(self) -> None:
         """Run the command until it succeeds."""
@@ -165,6 +171,7 @@ class Triggers:
         ]  # fmt: skip
         for _ in range(5):
             if self.service.run("import", command).wait(timeout=_IMPORT_SECONDS) == 0:
+                self._has_meta_dataset = True
                 return
         raise TimeoutError(f"The import fails: {self.service.log('import')[-2000:]}")
 

@@ -11,7 +11,7 @@ from chaos.service import POSTGRES, REDIS, SQLITE
 
 SHORT = {
     SQLITE: {"disk": 1, "killing": 3},
-    POSTGRES: {"rolling": 1, "cancelling": 6, "freezing": 1},
+    POSTGRES: {"rolling": 1, "cancelling": 6, "freezing": 1, "failpoints": 4},
     REDIS: {"disconnects": 2, "outages": 1, "killing": 3},
 }
 
@@ -20,6 +20,11 @@ def test_every_act_has_a_short_form() -> None:
     assert {act.name for act in ACTS} == {name for counts in SHORT.values() for name in counts}
 
 
+@pytest.mark.requirement("R1")
+@pytest.mark.requirement("R2")
+@pytest.mark.requirement("R4")
+@pytest.mark.requirement("R6")
+@pytest.mark.requirement("R10")
 @pytest.mark.parametrize("setup", SHORT)
 def test_nothing_is_lost_doubled_or_left_over(
     setup: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
