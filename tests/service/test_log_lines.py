@@ -11,11 +11,14 @@ import httpx
 import pytest
 import redis
 from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from starlette.routing import Route
 
 from app.config import Settings
 from app.logging import configure_logging
 from app.main import create_app
+from app.store.database import Database
 from tests import servers
 from tests.deployments import Deployment, wait_until
 from tests.service import data
@@ -178,6 +181,13 @@ def test_what_nobody_foresaw_is_logged_and_answered_with_the_request_id(
     assert set(of_request) == {"unexpected_error", "answered"}
     assert "ZeroDivisionError" in of_request["unexpected_error"]["exception"]
     assert of_request["answered"]["status"] == 500
+
+
+def test_errors_of_the_database_quote_no_parameters(database: Database) -> None:
+    with database.read() as session, pytest.raises(DBAPIError) as failed:
+        session.execute(text("SELECT * FROM nowhere WHERE name = :name"), {"name": "hush"})
+    assert "nowhere" in str(failed.value)
+    assert "hush" not in str(failed.value)
 
 
 def test_a_path_cannot_forge_a_line(
