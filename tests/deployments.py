@@ -68,10 +68,10 @@ class Deployment:
         wait_until(client.ready, _START_SECONDS)
         return process, client, url
 
-    def start_worker(self) -> None:
+    def start_worker(self, **environment: str) -> None:
         assert not self.embedded, "an embedded service keeps its worker alive itself"
         self.workers.append(
-            self._run(f"worker{len(self.workers)}", ["celery", "-A", "workers.main", "worker"])
+            self._run(f"worker{len(self.workers)}", ["celery", "-A", "workers.main", "worker"], environment)
         )
 
     def kill_worker(self) -> set[psutil.Process]:

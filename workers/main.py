@@ -8,7 +8,7 @@ from typing import Any  # noqa: E402  threads are fixed before any numeric libra
 
 from celery.signals import (  # noqa: E402
     setup_logging,
-    worker_ready,
+    worker_init,
     worker_shutdown,
     worker_shutting_down,
 )
@@ -34,8 +34,9 @@ def _keep_logging(**_: Any) -> None:
     """Celery leaves logging alone where somebody listens to this."""
 
 
-@worker_ready.connect  # type: ignore[untyped-decorator]
+@worker_init.connect  # type: ignore[untyped-decorator]
 def _start(**_: Any) -> None:
+    """Before the broker is looked for: without one, workers look for work by themselves."""
     supervisor.start()
 
 

@@ -127,3 +127,16 @@ def test_jobs_are_done_although_redis_loses_everything_or_is_silent(disturbed: D
             disturbed.check_done_once(job_id, _QUICK)
     finally:
         server.resume()
+
+
+@pytest.mark.requirement("R1")
+@pytest.mark.requirement("R10")
+def test_worker_that_starts_without_a_broker_works_and_stops(disturbed: Disturbed) -> None:
+    deployment = disturbed.deployment
+    deployment.kill_worker()
+    deployment.start_worker(REDIS_URL=f"redis://127.0.0.1:{servers.free_port()}/0")
+    job_id = deployment.client.measure(disturbed.iris, _QUICK)["id"]
+    disturbed.check_done_once(job_id, _QUICK)
+    without_broker = deployment.workers[-1]
+    without_broker.terminate()
+    assert without_broker.wait(timeout=30) == 0, deployment.log()[-3000:]
