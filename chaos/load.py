@@ -125,16 +125,18 @@ def load(
     submitting.wait_for_end(60 + 20 * service.lease_seconds)
 
 
-def upload(service: Service, rows: int = 60, columns: int = 4) -> str:
+def upload(service: Service, rows: int = 60, columns: int = 4, seed: int = 0) -> str:
     """A dataset of so many random rows; its id."""
     data, target = make_classification(
-        rows, columns, n_informative=min(8, columns - 1), n_redundant=0, random_state=0
+        rows, columns, n_informative=min(8, columns - 1), n_redundant=0, random_state=seed
     )
     text = io.StringIO()
     print(*(f"x{column}" for column in range(columns)), "y", sep=",", file=text)
     for row, label in zip(data.round(4), target, strict=True):
         print(*row, "no" if label else "yes", sep=",", file=text)
-    response = service.http.post(
+    response, _ = ask(
+        service,
+        "POST",
         "/datasets",
         files={"file": (f"random_{rows}_{columns}.csv", text.getvalue().encode())},
         data={"target": "y", "task_type": "classification"},

@@ -1,8 +1,9 @@
 """What to do for the service to come to each of its steps; the load alone leads to those that are not named here."""
 
+import itertools
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import numpy as np
 
 from app.failpoints import Step
 from app.store import metadatasets
-from chaos import oracle
+from chaos import oracle, processes
 from chaos.customer import ask
 from chaos.load import BUDGET_SECONDS, QUICK, upload
-from chaos.service import Service, send
+from chaos.service import Service, Worker, send
 from tests.deployments import wait_until
 
 _LONG = "clf-xgboost-slow"  # several seconds of boosting on that many rows and columns
@@ -23,6 +24,7 @@ _LONG_ROWS, _LONG_COLUMNS = 2000, 30
 _SECONDS = 60.0
 _IMPORT_SECONDS = 300.0
 _META_DATASET, _OWNER = "measured-elsewhere", "local"
+OTHER = "/other"  # below the address of the webhook, where those listen that are soon deleted
 _YEARS = 10 * 366 * 86_400.0
 
 
@@ -36,18 +38,19 @@ class Triggers:
     _small: str = field(init=False)
     _long: str = field(init=False)
     _has_meta_dataset: bool = False
+    _seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self._small = upload(self.service)
         self._long = upload(self.service, _LONG_ROWS, _LONG_COLUMNS)
-        self.webhook_id = self._register()
+        self.webhook_id = self._register(self.webhook_url)
 
     def of(self, step: Step) -> Callable[[], object]:
         """The one that leads to this step."""
         named: dict[Step, Callable[[], object]] = {
             Step.RELEASE_KEY: lambda: self._ask("POST", "/jobs", json={"dataset_id": "ds_unknown"}),
-            Step.STORE_DATASET: lambda: upload(self.service),
-            Step.DELETE_DATASET: lambda: self._ask("DELETE", f"/datasets/{upload(self.service)}"),
+            Step.STORE_DATASET: self._upload,
+            Step.DELETE_DATASET: lambda: self._ask("DELETE", f"/datasets/{self._upload()}"),
             Step.STORE_RECOMMENDATION: lambda: self._ask(
                 "POST", "/recommend", json={"dataset_id": self._small}
             ),
@@ -61,10 +64,10 @@ class Triggers:
             Step.RETRY_DELIVERY: self._retry_delivery,
             Step.RENEW_LEASE: lambda: self._submit(self._long, _LONG),
             Step.RELEASE_TASK: self._stop_busy_worker,
-            Step.SIGN_OFF: lambda: send(self.service.workers[0].process, signal.SIGTERM),
+            Step.SIGN_OFF: self._stop_worker,
             Step.END_CANCELLED: self._cancel_running,
             Step.EXPIRE_DATASET: self._age_dataset,
-            Step.CACHE_BLOB: lambda: self._submit(upload(self.service), QUICK[0]),
+            Step.CACHE_BLOB: lambda: self._submit(self._upload(), QUICK[0]),
             Step.CLAIM_DELIVERY: self._test_webhook,
             Step.SEND_DELIVERY: self._test_webhook,
             Step.SETTLE_DELIVERY: self._test_webhook,
@@ -75,6 +78,10 @@ class Triggers:
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         return ask(self.service, method, path, **request)[0]
+
+    def _upload(self) -> str:
+        """A dataset with rows that nobody has seen: no cache holds it."""
+        return upload(self.service, seed=next(self._seeds))
 
     def _submit(self, dataset_id: str, configuration: str) -> str:
         body = {
@@ -96,6 +103,17 @@ class Triggers:
     def _cancel_running(self) -> None:
         self._ask("POST", f"/jobs/{self._running()}/cancel").raise_for_status()
 
+    def _stop_worker(self) -> None:
+        """One that is up: earlier it would know of nobody to say goodbye to."""
+
+        def up() -> list[Worker]:
+            seen = self.service.seen()
+            return [
+                each for each in self.service.workers if each.pid in seen and not processes.is_over(each.pid)
+            ]
+
+        send(wait_until(up, _SECONDS)[0].process, signal.SIGTERM)
+
     def _stop_busy_worker(self) -> None:
         """The worker that the embedded API keeps is not among those that may be stopped: then somebody else has a turn."""
         deadline = time.monotonic() + _SECONDS
@@ -112,7 +130,7 @@ class Triggers:
         raise TimeoutError("No worker that may be stopped took a task up.")
 
     def _age_dataset(self) -> None:
-        dataset_id = upload(self.service)
+        dataset_id = self._upload()
         with self.service.database.engine.begin() as connection:
             connection.exec_driver_sql(
                 f"UPDATE datasets SET used_at = used_at - {_YEARS} WHERE id = '{dataset_id}'"  # noqa: S608  our own id
@@ -122,13 +140,13 @@ class Triggers:
         for data_dir in self.service.data_dirs:
             (data_dir / "scratch" / "probe.json").unlink(missing_ok=True)
 
-    def _register(self) -> str:
-        body = {"url": self.webhook_url}
+    def _register(self, url: str) -> str:
+        body = {"url": url}
         webhook_id: str = self._ask("POST", "/webhooks", json=body).raise_for_status().json()["id"]
         return webhook_id
 
     def _register_and_delete(self) -> None:
-        self._ask("DELETE", f"/webhooks/{self._register()}")
+        self._ask("DELETE", f"/webhooks/{self._register(self.webhook_url + OTHER)}")
 
     def _test_webhook(self) -> str:
         path = f"/webhooks/{self.webhook_id}/test"
@@ -156,6 +174,16 @@ class Triggers:
         with self.service.database.write() as session:
             metadatasets.record(session, owner=_OWNER, name=_META_DATASET, path=path, summary=summary)
             session.commit()
+
+    def send_again(self) -> list[str]:
+        """Deliveries that have not ended; those that wait for a later attempt need not wait any longer."""
+        path = f"/webhooks/{self.webhook_id}/deliveries"
+        query = "SELECT id, next_at > :soon FROM deliveries WHERE webhook_id = :id AND status = 'pending'"
+        found = oracle.rows(self.service, query, id=self.webhook_id, soon=time.time() + 10)
+        for delivery_id, waits in found:
+            if waits:
+                self._ask("POST", f"{path}/{delivery_id}/retry")
+        return [delivery_id for delivery_id, _ in found]
 
     def _import_once(self) -> None:
         if not self._has_meta_dataset:
