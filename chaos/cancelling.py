@@ -16,9 +16,9 @@ from tests.deployments import wait_until
 # Several seconds of boosting, so that a cancellation meets what computes.
 _LONG = "clf-xgboost-slow"
 _ROWS, _COLUMNS = 2000, 30
-_AT_ONCE = 5  # a worker more than there are: some jobs are still queued
+_AT_ONCE = 6  # twice the workers: some jobs are still queued
 _WITHOUT_WORKERS_SHARE = 0.1
-_LONGEST_PAUSE_SECONDS = 3.0
+_LONGEST_PAUSE_SECONDS = 2.0
 _GONE_SECONDS = 5.0  # at p99
 _MOST_SECONDS = 60.0
 

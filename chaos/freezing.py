@@ -72,7 +72,7 @@ def _stop_in_mid_job(service: Service, victim: Worker) -> list[str]:
         return held
 
     assert not processes.is_over(victim.pid), f"{victim.place} has died"
-    return wait_until(stopped, _HELD_SECONDS, every=0.02)
+    return wait_until(stopped, _HELD_SECONDS, every=0.05)
 
 
 def _still_held(service: Service, victims: list[Worker]) -> set[int]:

@@ -45,7 +45,7 @@ class Load:
         requests = itertools.count()
         while not self._is_over(most):
             if self._is_enough():
-                self._stopping.wait(0.05)
+                self._stopping.wait(0.1)
                 continue
             try:
                 self.accepted.add(self.submit(next(requests)))

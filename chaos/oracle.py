@@ -155,6 +155,10 @@ def _check_processes(service: Service, report: Report) -> None:
     """With nothing to do nobody computes: children write to their task's folder."""
     computing = processes.computing(service.mark)
     report.demand_none(computing.values(), "processes compute although nothing is to do")
+    try:
+        wait_until(lambda: not processes.orphans(service.mark), _CLEARED_SECONDS, every=0.5)
+    except AssertionError:  # a forkserver that still loads libraries looks for its owner only afterwards
+        report.demand_none(processes.orphans(service.mark), "processes that outlived who started them")
 
 
 def _check_files(service: Service, report: Report) -> None:

@@ -28,8 +28,14 @@ def marked(mark: str) -> set[int]:
 
 def is_over(pid: int) -> bool:
     """Whether the process has ended, were it not reaped yet."""
-    stat = _read(pid, "stat")
-    return not stat or stat.rpartition(b")")[2].split()[0] in b"ZX"
+    state = _state(pid)
+    return not state or state[0] in b"ZX"
+
+
+def orphans(mark: str) -> set[int]:
+    """Processes of the run whose parent is neither of it nor this one: whoever started them has died."""
+    of_run = marked(mark)
+    return {pid for pid in of_run if _parent(pid) not in {*of_run, os.getpid()}}
 
 
 def computing(mark: str) -> dict[int, str]:
@@ -40,6 +46,16 @@ def computing(mark: str) -> dict[int, str]:
         if folder.startswith("task_"):
             found[pid] = folder.rpartition("-")[0]
     return found
+
+
+def _parent(pid: int) -> int:
+    state = _state(pid)
+    return int(state[1]) if state else os.getpid()  # it has just ended
+
+
+def _state(pid: int) -> list[bytes]:
+    """What Linux says of it behind its name: its state, its parent and more."""
+    return _read(pid, "stat").rpartition(b")")[2].split()
 
 
 def _output(pid: int) -> str:
