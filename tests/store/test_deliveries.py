@@ -190,6 +190,20 @@ def test_webhook_may_be_deleted_while_a_job_ends(database: Database) -> None:
     assert rows(database) == []
 
 
+def test_end_waits_for_a_deletion_under_way_instead_of_failing_with_it(database: Database) -> None:
+    webhook_id, job_id = register(database), begin_job(database, 1)
+    with ThreadPoolExecutor(1) as pool, database.write() as session:
+        webhooks.delete(session, "local", webhook_id)
+        ending = pool.submit(cancel, database, job_id)
+        with pytest.raises(TimeoutError):
+            ending.result(timeout=0.5)
+        session.commit()
+        ending.result(timeout=30)
+    with database.read() as session:
+        assert session.scalars(select(Job.status)).one() == "cancelled"
+    assert rows(database) == []
+
+
 def test_each_delivery_is_claimed_by_one_worker_only(database: Database) -> None:
     registered = [register(database) for _ in range(12)]
     for webhook_id in registered:
