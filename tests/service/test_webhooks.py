@@ -1,4 +1,7 @@
-"""Webhooks end to end: a job ends on a real service, and a receiver hears of it."""
+"""Webhooks end to end: a job ends on a real service, and a receiver hears of it.
+
+The waits are long for the sake of workers that are still starting on a busy machine.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +32,7 @@ def webhook(deployment: Deployment, said: Receiver) -> Iterator[dict]:
 def heard_of(said: Receiver, job_id: str, deployment: Deployment) -> Received:
     """The one message about this job."""
     try:
-        wait_until(lambda: said.of_job(job_id), 30)
+        wait_until(lambda: said.of_job(job_id), 90)
     except AssertionError:
         raise AssertionError(deployment.log()[-3000:]) from None
     [came] = said.of_job(job_id)
@@ -99,7 +102,7 @@ def test_message_that_was_refused_comes_again(
     said.answers = [500, 503, 200]
     job = standing_job(deployment, tmp_path)
     job.write(lambda session: jobs.fail(session, job.id, {"code": "x"}))
-    wait_until(lambda: len(said.of_job(job.id)) == 2, 30)
+    wait_until(lambda: len(said.of_job(job.id)) == 2, 90)
     first, second = said.of_job(job.id)
     assert (first.id, first.body) == (second.id, second.body)
     wait_until(lambda: delivery(deployment, webhook, first.id)["response_status"] == 503, 30)
@@ -118,7 +121,7 @@ def test_rotated_secret_signs_beside_the_one_before(
     rotated = deployment.client.webhooks.rotate_secret(webhook["id"])
     assert rotated["secret"] != webhook["secret"]
     test = deployment.client.webhooks.test(webhook["id"])
-    wait_until(lambda: said.received, 30)
+    wait_until(lambda: said.received, 90)
     [came] = said.received
     assert came.id == test["id"]
     for each in (rotated, webhook):
@@ -132,7 +135,7 @@ def test_message_whose_worker_was_killed_is_sent_by_the_next(
     said.before_answer = lambda _: deployment.kill_worker() if len(said.received) == 1 else None
     job = standing_job(deployment, tmp_path)
     deployment.client.cancel(job.id)
-    wait_until(lambda: said.of_job(job.id), 30)
+    wait_until(lambda: said.of_job(job.id), 90)
     if not deployment.embedded:
         deployment.start_worker()
     lose_lease(job.database)

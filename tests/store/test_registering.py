@@ -1,0 +1,77 @@
+"""Webhooks on both databases: so many of an owner, and secrets that are replaced and forgotten."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sqlalchemy import select, update
+
+from app.errors import TooManyWebhooksError
+from app.store import deliveries, webhooks
+from app.store.database import Database
+from app.store.tables import IdempotencyKey, Webhook
+from tests.store.test_claiming import write
+from tests.store.test_deliveries import claim, lose_lease, register, tell_nothing
+
+
+def test_no_more_than_twenty_webhooks_of_an_owner_however_many_come_at_once(database: Database) -> None:
+    for _ in range(webhooks.MOST_WEBHOOKS - 2):
+        register(database)
+    together = threading.Barrier(6)
+
+    def come(_: int) -> bool:
+        together.wait()
+        try:
+            register(database)
+        except TooManyWebhooksError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(come, range(6))) == 2
+    register(database, owner="somebody else")
+
+
+def test_both_secrets_sign_for_a_day_after_a_rotation(database: Database) -> None:
+    webhook_id = register(database, secret="whsec_old")
+    tell_nothing(database, webhook_id, 1)
+
+    def secrets() -> tuple[str, ...]:
+        lose_lease(database)
+        return claim(database).secrets
+
+    assert secrets() == ("whsec_old",)
+    write(database, lambda session: webhooks.rotate(session, "local", webhook_id, "whsec_new"))
+    assert secrets() == ("whsec_new", "whsec_old")
+    past = update(Webhook).values(rotated_at=Webhook.rotated_at - deliveries.BOTH_SECRETS_SECONDS)
+    write(database, lambda session: session.execute(past))
+    assert secrets() == ("whsec_new",)
+
+
+def test_answers_that_quote_a_secret_go_with_it(database: Database) -> None:
+    webhook_id = register(database)
+
+    def remember(session: Any, name: str) -> None:
+        session.add(
+            IdempotencyKey(
+                id=name,
+                owner="local",
+                fingerprint="f",
+                attempt="a",
+                subject_id=webhook_id,
+                status=201,
+                body=b"whsec_one",
+                expires_at=1e12,
+            )
+        )
+
+    def kept() -> list[bytes | None]:
+        with database.read() as session:
+            return list(session.scalars(select(IdempotencyKey.body)).all())
+
+    write(database, lambda session: remember(session, "first"))
+    write(database, lambda session: webhooks.rotate(session, "local", webhook_id, "whsec_two"))
+    assert kept() == [None]
+    write(database, lambda session: remember(session, "second"))
+    write(database, lambda session: webhooks.delete(session, "local", webhook_id))
+    assert kept() == [None, None]
