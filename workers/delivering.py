@@ -45,6 +45,9 @@ class Deliverer:
 
     def deliver_once(self) -> bool:
         """Take the delivery that is due longest and send it; false where there is none."""
+        with self._database.read() as session:
+            if not deliveries.is_any_due(session):
+                return False
         with self._database.write() as session:
             held = deliveries.claim(session)
             commit(session, Step.CLAIM_DELIVERY)

@@ -104,6 +104,11 @@ def send_again(session: Session, owner: str, webhook_id: str, delivery_id: str) 
     return delivery
 
 
+def is_any_due(session: Session) -> bool:
+    """Whether a claim may find something. It only reads: senders that wait take no lock every second."""
+    return bool(session.scalar(select(exists().where(_is_due()))))
+
+
 def claim(session: Session) -> Held | None:
     """Take the delivery that is due longest; two workers never take the same.
 
