@@ -12,6 +12,7 @@ from tests.deployments import wait_until
 
 MID_JOB_SHARE = 0.6  # at least
 _ANYBODY_EVERY = 5  # kills, from the first on; the others are aimed
+_OUTSTANDING = 16  # some wait for the end of a dead worker's lease, and there must be others to do
 _HELD_SECONDS = 60.0
 _GONE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 0.3
@@ -26,7 +27,7 @@ def kill_workers(service: Service, count: int, report: Report) -> None:
     chance = random.Random(count)  # noqa: S311  no secret
     first = oracle.last_entry(service)
     deaths: Deaths = {}
-    with load(service) as submitting:
+    with load(service, _OUTSTANDING) as submitting:
         for number in range(count):
             victim = _choose(service, chance, in_mid_job=bool(number % _ANYBODY_EVERY))
             _kill_one(service, victim, deaths, report)

@@ -82,7 +82,7 @@ def keep_log(service: Service) -> None:
 
 def check(service: Service, report: Report, *loads: Load) -> None:
     """Object to whatever is not as it must be, in the whole database and on the machine, now that nothing is to do."""
-    _check_database(service, report)
+    check_database(service, report)
     for load in loads:
         _check_load(service, report, load)
     _check_api(service, report)
@@ -107,7 +107,8 @@ def last_entry(service: Service) -> int:
     return int(rows(service, "SELECT coalesce(max(id), 0) FROM effect_log")[0][0])
 
 
-def _check_database(service: Service, report: Report) -> None:
+def check_database(service: Service, report: Report) -> None:
+    """Object to effects that were logged more than once, and to rows that contradict each other or the log."""
     for effect in ONCE:
         doubled = rows(
             service,
