@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from app.store import blobs
@@ -86,6 +87,7 @@ def check(service: Service, report: Report, *loads: Load) -> None:
     for load in loads:
         _check_load(service, report, load)
     _check_api(service, report)
+    _check_metrics(service, report)
     _check_processes(service, report)
     _check_files(service, report)
 
@@ -150,6 +152,26 @@ def _check_api(service: Service, report: Report) -> None:
         report.demand(
             logged == held.get(status, 0), f"{logged} jobs were logged as {status}, {held} are there"
         )
+
+
+def _check_metrics(service: Service, report: Report) -> None:
+    """So must what it exposes to Prometheus, of jobs, tasks and attempts; every worker has told what it counted."""
+    page = service.http.get("/metrics").raise_for_status().text
+    exposed: Counter[str] = Counter()
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            exposed[sample.name] += sample.value
+            if sample.name == "metaselect_jobs":
+                exposed[f"jobs {sample.labels['status']}"] += sample.value
+    held = dict(map(tuple, rows(service, "SELECT status, count(*) FROM jobs GROUP BY status")))
+    listed = {status: int(exposed[f"jobs {status}"]) for status in held}
+    report.demand(listed == held, f"/metrics counts {listed} jobs, the database holds {held}")
+    report.demand(
+        exposed["metaselect_tasks"] == 0, f"/metrics counts {exposed['metaselect_tasks']:g} tasks to do"
+    )
+    ((attempts,),) = rows(service, "SELECT coalesce(sum(attempt), 0) FROM tasks")
+    counted = int(exposed["metaselect_attempts_total"])
+    report.demand(counted == attempts, f"/metrics counts {counted} attempts, the tasks had {attempts}")
 
 
 def _check_processes(service: Service, report: Report) -> None:
