@@ -93,11 +93,15 @@ def preload(*modules: str) -> None:
 
 
 def warm_up() -> None:
-    """Start the forkserver and wait until it has imported its modules, so that the first child does not have to."""
+    """Start the forkserver and wait until it has imported its modules, so that the first child does not have to.
+
+    Raises: OSError, EOFError where no child comes of it: there is no room, or the forkserver died.
+    """
+    limits = Limits(wall_seconds=120.0, memory_bytes=1 << 40)
     with tempfile.TemporaryDirectory() as folder:
-        Child(
-            "app.isolation:_nothing", {}, Path(folder), Limits(wall_seconds=120.0, memory_bytes=1 << 40)
-        ).run()
+        outcome = Child("app.isolation:_nothing", {}, Path(folder), limits).run()
+    if outcome.ending is not Ending.OK:
+        raise ChildProcessError(f"The first child ended by {outcome.ending}: {outcome.log_tail}")
 
 
 @dataclass
@@ -149,7 +153,17 @@ class Child:
         self._began = time.monotonic()
 
     def wait(self, seconds: float = _POLL_SECONDS) -> Outcome | None:
-        """Watch the child for at most this long; its outcome once it has ended or broken a limit."""
+        """Watch the child for at most this long; its outcome once it has ended or broken a limit.
+
+        Where watching fails, for there are no descriptors left, nobody would hold its limits: then the child is killed.
+        """
+        try:
+            return self._watch(seconds)
+        except BaseException:
+            self._signal(signal.SIGKILL)
+            raise
+
+    def _watch(self, seconds: float) -> Outcome | None:
         broken = self._broken_limit()
         if broken:
             return self._killed(_ENDING_OF_LIMIT[broken], limit=broken)
@@ -167,7 +181,7 @@ class Child:
 
     def stop(self) -> Outcome:
         """End the child's process group: first politely, then not."""
-        _signal_group(self._process.pid, signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         self._process.join(_KILL_AFTER_SECONDS)
         return self.kill()
 
@@ -226,11 +240,11 @@ class Child:
         """Make sure that nothing of the child's group is left, then give the outcome."""
         if ending is Ending.OK:
             self._process.join(_KILL_AFTER_SECONDS)
-        _signal_group(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._process.join()
         self._pipe.close()
         log = self.folder / LOG_NAME
-        tail = _end_of(log) if log.exists() else ""
+        tail = _end_of(log)
         if ending is Ending.CRASH:
             tail += f"\nThe process ended with exit code {self._process.exitcode}."
             limit = _LIMIT_OF_EXIT_CODE.get(self._process.exitcode or 0)
@@ -242,6 +256,17 @@ class Child:
         self._span.end()
         self._process.close()
         return Outcome(ending, log_tail=tail.replace("\x00", ""), **found)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send it to the whole group; before the child has become a leader, to the child alone."""
+        pid = self._process.pid
+        if pid is None:
+            return
+        try:
+            os.killpg(pid, number)
+        except (ProcessLookupError, PermissionError):
+            if self._process.is_alive():
+                os.kill(pid, number)
 
     def _cpu_seconds(self) -> float:
         try:
@@ -278,18 +303,9 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _end_of(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
-        return file.read(_LOG_TAIL_BYTES).decode(errors="replace")
-
-
-def _signal_group(pid: int | None, number: signal.Signals) -> None:
-    if pid is None:
-        return
     try:
-        os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        # The group is gone, or the child has not yet become its leader: then it is the only process to end.
-        with_pid = psutil.pid_exists(pid)
-        if with_pid and os.getpgid(pid) != pid:
-            os.kill(pid, number)
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+            return file.read(_LOG_TAIL_BYTES).decode(errors="replace")
+    except OSError:  # there is none, or nothing can be opened any more
+        return ""

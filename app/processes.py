@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from app.client import Client
 from app.config import Settings
+
+log = structlog.get_logger(__name__)
 
 _START_SECONDS = 60.0
 
@@ -61,9 +65,13 @@ def embedded_worker(settings: Settings) -> Iterator[None]:
     def keep_alive() -> None:
         pause = 0.2
         while not stopping.is_set():
-            processes[:] = [start()]
             began = time.monotonic()
-            while processes[0].poll() is None and not stopping.wait(0.1):
+            try:
+                processes[:] = [start()]
+            except OSError:  # no room for one more process now
+                log.exception("could_not_start_worker")
+                processes.clear()
+            while processes and processes[0].poll() is None and not stopping.wait(0.1):
                 pass
             pause = 0.2 if time.monotonic() - began > 10 else min(5.0, 2 * pause)
             stopping.wait(pause)

@@ -13,7 +13,7 @@ _AGAIN = "database_unavailable", "idempotency_in_flight"
 
 
 def ask(
-    service: Service, method: str, path: str, patience_seconds: float = 120.0, **request: Any
+    service: Service, method: str, path: str, patience_seconds: float = 240.0, **request: Any
 ) -> tuple[httpx.Response, int]:
     """The answer, and how often it took asking.
 

@@ -23,7 +23,7 @@ CASES = tuple(itertools.product(Step, MOMENTS, ACTIONS))
 _SECONDS = 60.0
 _REACHED_SECONDS = {Step.IMPORT_META_DATASET: 300.0}  # a command that has much to load
 _DIED_SECONDS = 1.0
-_DONE_SECONDS = 150.0  # a key that a dead process claimed ends by itself, and so does its lease of a delivery
+_DONE_SECONDS = 300.0  # a key that a dead process claimed ends by itself, and so does its lease of a delivery
 
 Case = tuple[Step, str, str]
 
@@ -47,14 +47,15 @@ def dealt(setup: str, count: int) -> list[Case]:
 
 def break_steps(service: Service, count: int, report: Report) -> None:
     """Arm one failpoint after another under load, lead the service to it, and start again what died."""
-    with receiver() as hearing, load(service, outstanding=4) as submitting:
-        triggers = Triggers(service, hearing.url)
-        scene = _Scene(service, report, triggers)
-        first = oracle.last_entry(service)
-        for case in dealt(service.setup, count):
-            scene.perform(case)
-        scene.finish()
-    _check_deliveries(triggers, report, hearing, first)
+    with receiver() as hearing:
+        with load(service, outstanding=4) as submitting:
+            triggers = Triggers(service, hearing.url)
+            scene = _Scene(service, report, triggers)
+            first = oracle.last_entry(service)
+            for case in dealt(service.setup, count):
+                scene.perform(case)
+            scene.finish()
+        _check_deliveries(triggers, report, hearing, first)
     oracle.check(service, report, submitting)
 
 

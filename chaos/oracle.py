@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from app.store import blobs
 from chaos import processes
-from chaos.load import Load
+from chaos.load import Load, upload
 from chaos.report import Report
 from chaos.service import Service
 from tests.deployments import wait_until
@@ -189,7 +189,8 @@ def _check_files(service: Service, report: Report) -> None:
     for path in _left(service):
         long_ago = time.time() - _LONG_AGO_SECONDS
         os.utime(path, (long_ago, long_ago))
-        report.add("folders and files that dead workers left to be cleared")
+        report.add("folders and files that the dead left to be cleared")
+    upload(service)  # has the API clear what is on its disk
     try:
         wait_until(lambda: not list(_left(service)), _CLEARED_SECONDS, every=0.5)
     except AssertionError:

@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 import subprocess
@@ -205,6 +206,30 @@ def test_memory_limit_is_kept_to_256_megabytes(child):
         )
     assert outcome.ending is Ending.MEMORY
     assert limit * 0.9 < peak < limit + (256 << 20)
+
+
+@pytest.mark.requirement("R7")
+@pytest.mark.requirement("R9")
+def test_child_that_nobody_can_watch_any_more_is_killed(child, monkeypatch):
+    """Listing processes takes descriptors, which the machine may have run out of."""
+    running = child("loop", wall_seconds=60)
+    running.start()
+    pid = running._process.pid
+
+    def none_left():
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(psutil, "pids", none_left)
+    with pytest.raises(OSError, match="too many"):
+        running.wait()
+    monkeypatch.undo()
+    assert is_gone(pid)
+
+
+def test_warming_up_fails_where_no_child_comes_of_it(monkeypatch):
+    monkeypatch.setattr(Child, "run", lambda _: isolation.Outcome(Ending.CRASH, log_tail="it was killed"))
+    with pytest.raises(ChildProcessError, match="it was killed"):
+        isolation.warm_up()
 
 
 @pytest.mark.requirement("R9")

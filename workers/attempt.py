@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +22,7 @@ from app.failpoints import Step
 from app.isolation import Child, Ending, Outcome
 from app.store import counters, jobs, tasks
 from app.store.counters import AttemptEnding, Counted, Counts
-from app.store.database import Database, commit
+from app.store.database import PASSING_ERRORS, Database, commit
 from app.store.tasks import Claim, Renewal
 from app.tracing import Span
 from workers.counting import Tally
@@ -49,6 +49,9 @@ class Attempt:
     claimed_at: float  # monotonic, before the claim was sent
     stopping: threading.Event
     tally: Tally
+    found_no_room: bool = field(
+        default=False, init=False
+    )  # on this machine, for whatever would come next too
 
     def run(self) -> bool:
         """Whether something was written that the job may go on from; never raises for what the world does.
@@ -78,7 +81,7 @@ class Attempt:
             if outcome is None:
                 return lease.found is Renewal.CANCELLED
             self._insist(lambda session: self._apply(session, outcome, folder), Step.APPLY_OUTCOME)
-        except SQLAlchemyError:
+        except PASSING_ERRORS:
             raise
         except (
             Exception
@@ -136,13 +139,16 @@ class Attempt:
         return self._ended(outcome.ending)
 
     def _fail_attempt(self, session: Session, trouble: dict[str, Any]) -> Counts:
-        status = tasks.fail_attempt(session, self.held, trouble)
+        self.found_no_room = trouble["code"] == MachineError.code
+        count = tasks.return_exhausted if self.found_no_room else tasks.fail_attempt
+        status = count(session, self.held, trouble)
         if status is None:
             return Counts()
         if status == "queued":
             return self._ended(AttemptEnding.FAILED)
         KINDS[self.held.kind].give_up(session, self.held.task_id)
-        return self._ended(AttemptEnding.FAILED) + Counts([(Counted.GIVEN_UP, self.held.kind, "failures")])
+        reason = "lost" if self.found_no_room else "failures"
+        return self._ended(AttemptEnding.FAILED) + Counts([(Counted.GIVEN_UP, self.held.kind, reason)])
 
     def _release(self, session: Session) -> Counts:
         return self._ended(AttemptEnding.RELEASED) if tasks.release(session, self.held) else Counts()
@@ -167,7 +173,7 @@ class Attempt:
                 with self.database.write() as session:
                     counters.add(session, change(session))
                     commit(session, step)
-            except SQLAlchemyError as error:
+            except PASSING_ERRORS as error:
                 patience = _INSIST_SECONDS_WHEN_STOPPING if self.stopping.is_set() else _INSIST_SECONDS
                 if time.monotonic() - began > patience:
                     raise
@@ -183,7 +189,7 @@ def _passing_trouble(outcome: Outcome) -> dict[str, Any] | None:
     if outcome.ending is Ending.CRASH:
         return {
             "code": "worker_crashed",
-            "detail": f"The process died {tasks.MOST_FAILURES} times while doing this.",
+            "detail": "The process died while doing this.",
             "advice": "Another configuration may work; the log says where it died.",
             "evidence": {"log": outcome.log_tail},
         }
@@ -195,9 +201,11 @@ def _passing_trouble(outcome: Outcome) -> dict[str, Any] | None:
 def _trouble(error: Exception) -> dict[str, Any]:
     if isinstance(error, OSError):
         return MachineError.of(error).as_dict()
+    # What the database refuses it quotes, and with it the data.
+    said = "the database refused it" if isinstance(error, SQLAlchemyError) else str(error)
     return {
         "code": "internal_error",
-        "detail": f"{type(error).__name__}: {error}".replace("\x00", "")[:2000],
+        "detail": f"{type(error).__name__}: {said}".replace("\x00", "")[:2000],
         "advice": "The worker's log holds the traceback.",
         "evidence": {},
     }

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 _LEAVE_SECONDS = 20.0
 _WARM_UP_PAUSE_SECONDS = 5.0
+_NO_ROOM_SECONDS = 5.0
 
 
 class Supervisor:
@@ -115,7 +116,10 @@ class Supervisor:
         with self.database.read() as session:
             due = jobs.due(session)
         for job_id in due:
-            self._advance(job_id)
+            try:
+                self._advance(job_id)
+            except SQLAlchemyError:
+                log.exception("job_not_advanced", job=job_id)  # the others need not wait for it
         retention.erase_expired(self.database, self.settings.retention_days)
         retention.remove_copies(self.database, self.settings)
 
@@ -140,6 +144,8 @@ class Supervisor:
             attempt = Attempt(self.settings, self.database, held, claimed_at, self._stopping, self._tally)
             if attempt.run():
                 self._advance(held.job_id)
+            if attempt.found_no_room:  # nor would the next task: others may have a machine that has
+                self._stopping.wait(_NO_ROOM_SECONDS)
         return True
 
     def _claim(self) -> Claim | None:
@@ -161,7 +167,7 @@ class Supervisor:
         while not self._stopping.is_set():
             try:
                 isolation.warm_up()
-            except OSError:  # a full disk: try until there is room
+            except (OSError, EOFError):  # a full disk, a forkserver that was killed: try until it works
                 log.exception("could_not_start_children")
                 self._stopping.wait(_WARM_UP_PAUSE_SECONDS)
             else:

@@ -3,8 +3,9 @@
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +26,7 @@ _FUNCTION = "app.metalearning.description:describe_upload"
 _WAIT_SECONDS = 5.0
 _MOST_WAITING = 8  # every one of them holds a thread that answers others meanwhile
 _DESCRIPTORS = 64
+_ABANDONED_SECONDS = 3600.0
 _WORDS_FOR_LIMIT = {
     "wall_seconds": "{:g} seconds of time",
     "cpu_seconds": "{:g} seconds of CPU time",
@@ -67,7 +69,10 @@ class Describer:
 
     def warm_up(self) -> None:
         """Have the forkserver load its libraries before the first upload waits for them."""
-        isolation.warm_up()
+        try:
+            isolation.warm_up()
+        except (OSError, EOFError):  # then it is the first upload that waits
+            log.exception("could_not_start_children")
 
     @contextmanager
     def describe(self, upload: BinaryIO, declared: Declaration) -> Iterator[Description]:
@@ -77,6 +82,7 @@ class Describer:
         """
         folder = self._settings.scratch_dir / new_id("upload")
         with self._slot():
+            self._clear_abandoned()
             try:
                 folder.mkdir(parents=True)
                 with (folder / "upload").open("wb") as file:
@@ -85,6 +91,14 @@ class Describer:
                 yield Description(folder / "table.parquet", facts)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _clear_abandoned(self) -> None:
+        """Remove what an API process that died left here: workers may have another disk."""
+        long_ago = time.time() - _ABANDONED_SECONDS - self._settings.read_seconds
+        for folder in self._settings.scratch_dir.glob("upload_*"):
+            with suppress(FileNotFoundError):  # somebody else was faster
+                if folder.stat().st_mtime < long_ago:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

@@ -6,8 +6,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -20,6 +19,7 @@ from app.errors import (
     OverloadedError,
     ServiceError,
 )
+from app.store.database import PASSING_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DataError, _data_error)
-    for away in (OperationalError, InterfaceError, PoolTimeoutError):
+    for away in PASSING_ERRORS:
         app.add_exception_handler(away, _database_away)
     app.add_exception_handler(ClientDisconnect, _nobody_listens)
 

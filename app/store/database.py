@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Double, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
@@ -14,6 +15,9 @@ from sqlalchemy.sql.functions import FunctionElement
 from app import failpoints
 from app.config import Settings
 from app.failpoints import Step
+
+# What a database that is away or busy fails with, and what is worth another try; anything else would fail again.
+PASSING_ERRORS = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 
 _BUSY_SECONDS = 30
 _POOL_SIZE = 20  # uvicorn lends 40 threads to endpoints; with the overflow each of them finds a connection

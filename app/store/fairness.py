@@ -31,29 +31,37 @@ _RUNNING = Task.status == literal("running", literal_execute=True)
 _BEGUN = Task.started_at.is_not(None)
 
 
-def priority_of(job: Job) -> int:
-    """Somebody waits for a verification of up to ten minutes; what measures much, or takes longer, gives way."""
+# An owner's line: what one job ends with comes before what others begin with, since its time runs.
+KINDS_IN_LINE = ("stacking", "experiment")
+
+
+def priority_of(job: Job, task_kind: str) -> int:
+    """Somebody waits for a verification of up to ten minutes; what measures much, or takes longer, gives way.
+
+    Whatever took long, its last step is waited for.
+    """
     waited_for = job.kind == "verification" and job.time_budget_seconds <= _INTERACTIVE_SECONDS
-    return INTERACTIVE if waited_for else LONG
+    return INTERACTIVE if waited_for or task_kind == "stacking" else LONG
 
 
 def in_turn(session: Session, queue: str) -> list[tuple[int, str]]:
     """Class and owner of everybody with queued work, the one to be served first in front.
 
     Within a class the owner with the fewest running tasks comes first, then the one served longest ago, then the one
-    whose task is the oldest.
+    whose first task in line is the oldest.
     """
     lines = [_line(queue, priority) for priority in (INTERACTIVE, LONG)]
     waiting = union_all(*lines).subquery("waiting")
     of_owner = (Task.queue == queue, Task.owner == waiting.c.owner)
     running = select(func.count()).where(*of_owner, _RUNNING)
     served = _first(Task.started_at.desc(), *of_owner, _BEGUN)
-    oldest = _first(Task.id, *of_owner, QUEUED, Task.priority == waiting.c.priority)
+    of_class = (*of_owner, QUEUED, Task.priority == waiting.c.priority)
+    first = func.coalesce(*(_first(Task.id, *of_class, Task.kind == kind) for kind in KINDS_IN_LINE))
     query = select(waiting.c.priority, waiting.c.owner).order_by(
         case((_long_is_due(queue), -waiting.c.priority), else_=waiting.c.priority),
         running.scalar_subquery(),
         func.coalesce(served, 0.0),
-        oldest,
+        first,
     )
     return [(priority, owner) for priority, owner in session.execute(query)]
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
 from app.store import deliveries, events, tasks
-from app.store.budgets import EXPERIMENTS_END
+from app.store.budgets import is_late
 from app.store.database import now
 from app.store.ids import new_id
 from app.store.tables import MEASUREMENT, VERIFICATION, Dataset, Experiment, Job, Recommendation, Task
@@ -189,11 +189,11 @@ def end_cancelled(session: Session, job_id: str) -> bool:
     return _end(session, job_id, "cancelled", Job.cancel_requested_at.is_not(None), ~_has_unfinished_tasks())
 
 
-def drop_late_experiments(session: Session, job_id: str) -> bool:
-    """When their time is over no more start: queued experiments end, so that what was measured can be used."""
-    late = exists().where(Job.id == job_id, now() > EXPERIMENTS_END)
-    error = time_budget_spent("The job's time budget was spent before this experiment began.")
-    return _drop_queued(session, Task.job_id == job_id, Task.kind == "experiment", late, error=error)
+def drop_late(session: Session, job_id: str) -> bool:
+    """When its time is over nothing more starts: queued tasks end, so that what was measured can be used."""
+    late = exists().where(Job.id == job_id, is_late())
+    error = time_budget_spent("The job's time budget was spent before this began.")
+    return _drop_queued(session, Task.job_id == job_id, late, error=error)
 
 
 def time_budget_spent(detail: str) -> dict[str, Any]:
@@ -258,6 +258,14 @@ def fail_without_result(session: Session, job_id: str) -> bool:
     return _end(session, job_id, "failed", *hopeless, error=error)
 
 
+def lacks_only_a_result(session: Session, job_id: str) -> bool:
+    """Whether the job's stacking was dropped: everything is over, and the job is not."""
+    stacked_too_late = select(Job.id).where(
+        Job.id == job_id, Job.status == "running", Job.phase == STACKING, ~_has_unfinished_tasks()
+    )
+    return session.scalar(stacked_too_late) is not None
+
+
 def fail(session: Session, job_id: str, error: dict[str, Any]) -> bool:
     """End a job with the reason."""
     return _end(session, job_id, "failed", error=error)
@@ -274,9 +282,7 @@ def due(session: Session) -> list[str]:
     A job that nobody has begun waits for a worker alone, unless it is to be cancelled: however many there are, their
     tasks are not looked for.
     """
-    late = exists().where(
-        Task.job_id == Job.id, Task.kind == "experiment", Task.status == "queued", now() > EXPERIMENTS_END
-    )
+    late = exists().where(Task.job_id == Job.id, Task.status == "queued", is_late())
     begun = and_(Job.status == "running", or_(~_has_unfinished_tasks(), late))
     cancelled = and_(Job.status.in_(ACTIVE), Job.cancel_requested_at.is_not(None))
     return list(session.scalars(select(Job.id).where(or_(cancelled, begun)).order_by(Job.id)).all())

@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, LargeBinary, MetaData, String, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -163,7 +174,7 @@ class Task(Base):
 
     __tablename__ = "tasks"
     __table_args__ = (
-        _index_where("status = 'queued'", "ix_tasks_queued", "queue", "priority", "owner", "id"),
+        _index_where("status = 'queued'", "ix_tasks_queued", "queue", "priority", "owner", "kind", "id"),
         _index_where("status = 'running'", "ix_tasks_running", "queue", "priority", "owner"),
         _index_where("started_at IS NOT NULL", "ix_tasks_served", "queue", "owner", "started_at"),
         _index_where("started_at IS NOT NULL", "ix_tasks_begun", "queue", "priority", "started_at"),

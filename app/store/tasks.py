@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CursorResult, or_, select, update
+from sqlalchemy import CursorResult, not_, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.store import events, fairness
-from app.store.budgets import EXPERIMENTS_END
+from app.store.budgets import is_late
 from app.store.database import now
 from app.store.ids import new_id
 from app.store.tables import Experiment, Job, Task
 
 MOST_FAILURES = 3  # crashes seen by a living supervisor: the task itself is to blame
-MOST_LOST = 20  # leases that ran out: its workers were killed, which says little about the task
+MOST_LOST = 20  # leases that ran out, machines without room: its workers are to blame, or their fate
 _BACK_OFF_SECONDS = 0.5
+_LONGEST_BACK_OFF_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def add(session: Session, job: Job, kind: str, queue: str) -> Task:
         id=new_id("task"),
         job_id=job.id,
         owner=job.owner,
-        priority=fairness.priority_of(job),
+        priority=fairness.priority_of(job, kind),
         kind=kind,
         queue=queue,
         status="queued",
@@ -79,9 +80,10 @@ def add(session: Session, job: Job, kind: str, queue: str) -> Task:
 def claim(session: Session, queue: str, worker: str, lease_seconds: float) -> Claim | None:
     """Take the task whose turn it is, if there is one; two workers never take the same."""
     for priority, owner in fairness.in_turn(session, queue):
-        task_id = session.scalar(_oldest(queue, priority, owner))
-        if task_id is not None:
-            return _take(session, task_id, worker, lease_seconds)
+        for kind in fairness.KINDS_IN_LINE:
+            task_id = session.scalar(_oldest(kind, queue, priority, owner))
+            if task_id is not None:
+                return _take(session, task_id, worker, lease_seconds)
     return None
 
 
@@ -98,7 +100,7 @@ def renew(session: Session, held: Claim, lease_seconds: float, progress: dict[st
 
 def finish(session: Session, held: Claim) -> bool:
     """End the task as done; false where somebody else holds it now, and then nothing else may be written."""
-    return _write(session, held, status="succeeded", finished_at=now(), lease_expires_at=None)
+    return _write(session, held, status="succeeded", finished_at=now(), lease_expires_at=None, error=null())
 
 
 def cancel(session: Session, held: Claim) -> bool:
@@ -110,7 +112,7 @@ def cancel(session: Session, held: Claim) -> bool:
 
 
 def release(session: Session, held: Claim) -> bool:
-    """Give the task back unharmed: another worker takes it at once."""
+    """Give the task back unharmed: whoever looks next takes it."""
     released = _write(session, held, status="queued", lease_expires_at=None, worker=None)
     if released:
         events.record_of_task(session, held.task_id, "retried", reason="released")
@@ -126,48 +128,36 @@ def fail_attempt(session: Session, held: Claim, error: dict[str, Any]) -> str | 
     """Count a failure: the task is tried again after a pause, or ends; its status, or None where the lease was lost."""
     failures = session.scalars(select(Task.failures).where(Task.id == held.task_id)).one() + 1
     if failures >= MOST_FAILURES:
-        is_over = _write(
-            session,
-            held,
-            status="failed",
-            failures=failures,
-            finished_at=now(),
-            lease_expires_at=None,
-            error=error,
-        )
-        return "failed" if is_over else None
-    pause = _BACK_OFF_SECONDS * 2**failures * random.uniform(0.5, 1.5)  # noqa: S311  jitter, not secrecy
-    is_queued = _write(
-        session,
-        held,
-        status="queued",
-        failures=failures,
-        lease_expires_at=None,
-        worker=None,
-        not_before=now() + pause,
-        error=error,
-    )
-    if is_queued:
-        events.record_of_task(session, held.task_id, "retried", reason="crashed", failures=failures)
-    return "queued" if is_queued else None
+        return _give_up(session, held, error, failures, failures=failures)
+    return _try_again(session, held, error, failures, "crashed", failures=failures)
+
+
+def return_exhausted(session: Session, held: Claim, error: dict[str, Any]) -> str | None:
+    """Give back a task for which its machine had no room, as `fail_attempt` does; that says as little as a lost lease."""
+    lost = session.scalars(select(Task.lost).where(Task.id == held.task_id)).one() + 1
+    if lost >= MOST_LOST:
+        return _give_up(session, held, error, lost, lost=lost)
+    return _try_again(session, held, error, lost, "exhausted", lost=lost)
 
 
 def reap(session: Session) -> list[Reaped]:
     """Take back the tasks whose lease ran out (or that run without one)."""
     expired = or_(Task.lease_expires_at.is_(None), Task.lease_expires_at < now())
     found = session.execute(
-        select(Task.id, Task.kind, Task.lost)
+        select(Task.id, Task.job_id, Task.kind, Task.lost)
         .where(Task.status == "running", expired)
         .order_by(Task.job_id, Task.id)  # events lock the jobs in this order
         .with_for_update(skip_locked=True)
     ).all()
     reaped = []
-    for task_id, kind, lost_before in found:
+    for task_id, job_id, kind, lost_before in found:
         lost = lost_before + 1
         over = lost >= MOST_LOST
         values: dict[str, Any] = {"lost": lost, "lease_expires_at": None, "worker": None}
         reaped.append(Reaped(task_id, kind, over))
         if over:
+            # Whoever gives it up writes to the job: it is locked in the same order as by events.
+            session.execute(select(Job.id).where(Job.id == job_id).with_for_update())
             values |= {
                 "status": "failed",
                 "finished_at": now(),
@@ -193,14 +183,33 @@ def running(session: Session) -> set[tuple[str, int]]:
     return {(task_id, attempt) for task_id, attempt in session.execute(query)}
 
 
-def _oldest(queue: str, priority: int, owner: str) -> Any:
-    """The owner's oldest task that may begin now and that nobody else is taking, locked."""
+def _give_up(session: Session, held: Claim, error: dict[str, Any], tries: int, **counted: int) -> str | None:
+    said = {**error, "detail": f"{error['detail']} It was tried {tries} times."}
+    ended = {"status": "failed", "finished_at": now(), "lease_expires_at": None, "error": said}
+    return "failed" if _write(session, held, **ended, **counted) else None
+
+
+def _try_again(
+    session: Session, held: Claim, error: dict[str, Any], tries: int, reason: str, **counted: int
+) -> str | None:
+    pause = min(_LONGEST_BACK_OFF_SECONDS, _BACK_OFF_SECONDS * 2**tries)
+    pause *= random.uniform(0.5, 1.5)  # noqa: S311  jitter, not secrecy
+    queued = {"status": "queued", "lease_expires_at": None, "worker": None, "not_before": now() + pause}
+    if not _write(session, held, **queued, error=error, **counted):
+        return None
+    events.record_of_task(session, held.task_id, "retried", reason=reason, **counted)
+    return "queued"
+
+
+def _oldest(kind: str, queue: str, priority: int, owner: str) -> Any:
+    """The owner's oldest task of this kind that may begin now and that nobody else is taking, locked."""
     return (
         select(Task.id)
         .join(Job, Job.id == Task.job_id)
         .where(Task.queue == queue, fairness.QUEUED, Task.priority == priority, Task.owner == owner)
+        .where(Task.kind == kind)
         .where(Task.not_before <= now(), Job.cancel_requested_at.is_(None))
-        .where(or_(Task.kind != "experiment", Job.deadline.is_(None), now() < EXPERIMENTS_END))
+        .where(or_(Job.deadline.is_(None), not_(is_late())))
         .order_by(Task.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=Task)

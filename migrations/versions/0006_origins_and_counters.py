@@ -18,6 +18,8 @@ def upgrade() -> None:
     op.drop_index("ix_jobs_owner", "jobs")
     op.create_index("ix_jobs_owner_id", "jobs", ["owner", "id"])
     op.drop_column("tasks", "rung_at")
+    op.drop_index("ix_tasks_queued", "tasks")
+    _index_queued(["queue", "priority", "owner", "kind", "id"])
     op.drop_index("ix_jobs_status", "jobs")
     op.create_index("ix_jobs_status_kind", "jobs", ["status", "kind"])
     op.create_table(
@@ -32,9 +34,16 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("counters")
+    op.drop_index("ix_tasks_queued", "tasks")
+    _index_queued(["queue", "priority", "owner", "id"])
     op.drop_index("ix_jobs_owner_id", "jobs")
     op.create_index("ix_jobs_owner", "jobs", ["owner"])
     op.drop_index("ix_jobs_status_kind", "jobs")
     op.create_index("ix_jobs_status", "jobs", ["status"])
     op.add_column("tasks", sa.Column("rung_at", sa.Double(), nullable=False, server_default="0"))
     op.drop_column("jobs", "origin")
+
+
+def _index_queued(columns: list[str]) -> None:
+    queued = sa.text("status = 'queued'")
+    op.create_index("ix_tasks_queued", "tasks", columns, sqlite_where=queued, postgresql_where=queued)

@@ -1,6 +1,8 @@
 """What becomes of the child that reads an upload becomes the client's answer, and nothing is left of it."""
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -153,3 +155,18 @@ def test_only_a_few_clients_wait_for_a_slot(
     for _ in range(places):
         describer._places.release()
     problem(answer, 503, "overloaded")
+
+
+def test_upload_clears_what_a_dead_process_left_long_ago(api: TestClient, describer: Describer) -> None:
+    scratch = describer._settings.scratch_dir
+    old, young, foreign = scratch / "upload_old", scratch / "upload_young", scratch / "task_1-1"
+    long_ago = time.time() - 3600 - describer._settings.read_seconds - 5
+    for folder in (old, young, foreign):
+        folder.mkdir()
+        (folder / "table.parquet").write_bytes(b"PAR1")
+    for folder in (old, foreign):
+        os.utime(folder, (long_ago, long_ago))
+    assert upload(api).status_code == 201
+    assert {path.name for path in scratch.iterdir()} == {"upload_young", "task_1-1"}, "tasks are the workers'"
+    shutil.rmtree(young)
+    shutil.rmtree(foreign)

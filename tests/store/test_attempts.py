@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
 from app import failpoints
 from app.config import Settings
 from app.failpoints import Step
 from app.isolation import Limits
 from app.store import tasks
-from app.store.database import Database
+from app.store.database import Database, now
 from app.store.tables import Experiment, Task
 from tests.store.test_claiming import begin_job, claim, write
 from workers.attempt import KINDS, Attempt
@@ -53,7 +54,7 @@ def outcome(database: Database) -> str | None:
 
 @pytest.mark.requirement("R4")
 @pytest.mark.requirement("R12")
-@pytest.mark.parametrize("function", ["fill_the_disk", "segfault", "kill_itself", "vanish"])
+@pytest.mark.parametrize("function", ["segfault", "kill_itself", "vanish"])
 def test_what_may_pass_is_tried_three_times(attempt, database: Database, function: str) -> None:
     begin_job(database, 1)
     for failures in (1, 2):
@@ -63,7 +64,51 @@ def test_what_may_pass_is_tried_three_times(attempt, database: Database, functio
         assert outcome(database) is None
     task = attempt(function)
     assert (task.status, task.failures) == ("failed", tasks.MOST_FAILURES)
+    assert "It was tried 3 times." in task.error["detail"]
     assert outcome(database) == "crash"
+
+
+@pytest.mark.requirement("R12")
+def test_machine_without_room_says_nothing_about_the_task(attempt, database: Database) -> None:
+    """Tried as often as after lost leases, after longer and longer pauses; what succeeds in the end shows no error."""
+    begin_job(database, 1)
+    pauses = []
+    for lost in range(1, 9):
+        task = attempt("fill_the_disk")
+        assert (task.status, task.failures, task.lost) == ("queued", 0, lost)
+        assert task.error["code"] == "machine_exhausted"
+        with database.read() as session:
+            pauses.append(session.scalars(select(Task.not_before - now())).one())
+    assert pauses[0] < 2
+    assert pauses[-1] > 10
+    assert max(pauses) < 100
+    task = attempt("echo")
+    assert (task.status, task.error) == ("succeeded", None)
+    write(
+        database,
+        lambda session: session.execute(update(Task).values(status="queued", lost=tasks.MOST_LOST - 1)),
+    )
+    task = attempt("fill_the_disk")
+    assert (task.status, task.lost) == ("failed", tasks.MOST_LOST)
+
+
+@pytest.mark.requirement("R12")
+def test_what_the_database_refuses_is_not_insisted_on(
+    attempt, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be refused for ever, and the attempt hold its slot; what it quotes is data, and not shown."""
+    begin_job(database, 1)
+
+    def refused(*_: object) -> None:
+        raise IntegrityError("INSERT", None, ValueError("Jane Doe"))
+
+    monkeypatch.setattr(tasks, "finish", refused)
+    began = time.monotonic()
+    task = attempt("echo")
+    assert time.monotonic() - began < 20
+    assert (task.status, task.failures, task.error["code"]) == ("queued", 1, "internal_error")
+    assert "IntegrityError" in task.error["detail"]
+    assert "Jane" not in task.error["detail"]
 
 
 @pytest.mark.requirement("R12")

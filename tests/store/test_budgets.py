@@ -141,3 +141,35 @@ def test_where_stacking_fails_the_job_does(database, tmp_path):
     apply(database, stacking, claim(database), Outcome(Ending.ERROR, error=error), tmp_path)
     job = read(database, select(Job))[0]
     assert (job.status, job.error, job.result) == ("failed", error, None)
+
+
+def test_stacking_comes_before_what_other_jobs_begin_with(database):
+    first = measured(database, [0.7, 0.9])
+    others = [begin_job(database, each, BUDGET) for each in (3, 4)]
+    held = claim(database)
+    assert (held.job_id, held.kind) == (first, "stacking")
+    assert claim(database).job_id == others[0]
+
+
+@pytest.mark.parametrize("queue", ["cpu", "gpu"])
+def test_job_whose_stacking_nobody_begins_ends_with_the_leaderboard_soon_after_its_deadline(database, queue):
+    """All workers may be busy, or the only one with a GPU gone: the budget holds that too."""
+    job_id = measured(database, [0.7, 0.9])
+    write(
+        database,
+        lambda session: session.execute(update(Task).where(Task.kind == "stacking").values(queue=queue)),
+    )
+    assert write(database, lambda session: verification.advance(session, job_id)) is None
+    spend(database, job_id, BUDGET + 0.5)
+    with database.read() as session:
+        assert jobs.due(session) == [], "it may still begin"
+    spend(database, job_id, BUDGET + 1.5)
+    assert claim(database, queue=queue) is None
+    with database.read() as session:
+        assert jobs.due(session) == [job_id]
+    write(database, lambda session: verification.advance(session, job_id))
+    job = read(database, select(Job))[0]
+    assert (job.status, job.result["model_id"], len(job.result["leaderboard"])) == ("succeeded", None, 2)
+    assert "time budget" in job.result["no_model_because"]
+    stack = read(database, select(Task).where(Task.kind == "stacking"))[0]
+    assert (stack.status, stack.error["code"]) == ("cancelled", "time_budget_spent")

@@ -228,7 +228,7 @@ def test_experiments_not_begun_by_the_deadline_are_dropped(database: Database) -
     job_id = begin_job(database, 3)
     held = claim(database)
     write(database, lambda session: session.execute(update(Job).values(deadline=now() - 1)))
-    assert write(database, lambda session: jobs.drop_late_experiments(session, job_id))
+    assert write(database, lambda session: jobs.drop_late(session, job_id))
     finish_experiment(database, held)
     assert write(database, lambda session: jobs.begin_stacking(session, job_id))
 

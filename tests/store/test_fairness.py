@@ -166,7 +166,8 @@ def test_task_takes_the_class_and_the_owner_of_its_job(database: Database) -> No
     assert {job_id: (owner, priority) for job_id, owner, priority in found} == expected
 
 
-def test_stack_belongs_to_the_owner_and_class_of_its_job(database: Database) -> None:
+def test_stack_belongs_to_the_owner_of_its_job_and_is_waited_for(database: Database) -> None:
+    """Long work gives way; its last step, for which a quarter of the budget is kept, does not."""
     job_id = begin(database, "a", budget=3600.0)
     held = claim(database)
     write(database, lambda session: session.execute(update(Experiment).values(outcome="ok")))
@@ -174,7 +175,7 @@ def test_stack_belongs_to_the_owner_and_class_of_its_job(database: Database) -> 
     assert write(database, lambda session: jobs.begin_stacking(session, job_id)) == "cpu"
     with database.read() as session:
         stack = session.scalars(select(Task).where(Task.kind == "stacking")).one()
-    assert (stack.owner, stack.priority) == ("a", 1)
+    assert (stack.owner, stack.priority) == ("a", 0)
 
 
 def test_long_work_has_one_claim_in_five_while_interactive_work_never_ends(database: Database) -> None:

@@ -102,15 +102,24 @@ class JobStates(RuleBasedStateMachine):
     def crash(self, held: Claim) -> None:
         before = self._tasks()[held.task_id].failures
 
-        def change(session: Session) -> bool:
-            over = tasks.fail_attempt(session, held, {"code": "worker_crashed"})
-            if over:
+        def change(session: Session) -> str | None:
+            status = tasks.fail_attempt(session, held, {"code": "worker_crashed", "detail": "It died."})
+            if status == "failed":
                 KINDS[held.kind].give_up(session, held.task_id)
-            return over
+            return status
 
-        over = self._by(held, change)
+        status = self._by(held, change)
         holds = self._holds(held)
-        assert over == (holds and before + 1 == tasks.MOST_FAILURES)
+        again = "failed" if before + 1 == tasks.MOST_FAILURES else "queued"
+        assert status == (again if holds else None)
+        self._let_go(held, holds)
+
+    @rule(held=claims)
+    def find_no_room(self, held: Claim) -> None:
+        error = {"code": "machine_exhausted", "detail": "The disk is full."}
+        status = self._by(held, lambda session: tasks.return_exhausted(session, held, error))
+        holds = self._holds(held)
+        assert status == ("queued" if holds else None), "fewer than twenty here"
         self._let_go(held, holds)
 
     @rule(held=claims, how=st.sampled_from([tasks.release, tasks.cancel]))

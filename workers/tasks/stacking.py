@@ -55,9 +55,7 @@ def load(
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
     """Keep the model and end the job with its leaderboard; where a limit was broken, with the leaderboard alone."""
     if outcome.ending in _WHY_NO_MODEL:
-        jobs.succeed(
-            session, held.job_id, _without_model(session, held.job_id, _WHY_NO_MODEL[outcome.ending])
-        )
+        end_without_model(session, held.job_id, outcome.ending)
         return
     if outcome.value is None:
         jobs.fail(session, held.job_id, outcome.error or _ended_oddly(outcome))
@@ -87,8 +85,9 @@ def _finished(session: Session, job_id: str) -> Sequence[Experiment]:
     return session.scalars(query.order_by(Experiment.task_id)).all()
 
 
-def _without_model(session: Session, job_id: str, reason: str) -> dict[str, Any]:
-    """The result that the experiments alone give: they are not lost because the last step took too long."""
+def end_without_model(session: Session, job_id: str, because: Ending) -> None:
+    """End the job with what the experiments alone give: they are not lost because the last step took too long."""
+    reason = _WHY_NO_MODEL[because]
     request = session.scalars(select(Job.request).where(Job.id == job_id)).one()
     results = {each.configuration: each.result or {} for each in _finished(session, job_id)}
     rows = leaderboard(
@@ -98,7 +97,7 @@ def _without_model(session: Session, job_id: str, reason: str) -> dict[str, Any]
             for name, result in results.items()
         ),
     )
-    return {
+    result = {
         "model_id": None,
         "no_model_because": reason,
         "metric": request["metric"],
@@ -108,6 +107,7 @@ def _without_model(session: Session, job_id: str, reason: str) -> dict[str, Any]
         "stack_comparison": None,
         "no_stack_because": reason,
     }
+    jobs.succeed(session, job_id, result)
 
 
 def _ended_oddly(outcome: Outcome) -> dict[str, Any]:

@@ -2,15 +2,19 @@
 
 from sqlalchemy.orm import Session
 
+from app.isolation import Ending
 from app.store import jobs
+from workers.tasks import stacking
 
 
 def advance(session: Session, job_id: str) -> str | None:
     """Take the step that is due, if any; the queue of a new task, if one was written. Safe at any time, by anybody."""
     if jobs.end_cancelled(session, job_id):
         return None
-    jobs.drop_late_experiments(session, job_id)
+    jobs.drop_late(session, job_id)
     queue = jobs.begin_stacking(session, job_id)
-    if queue is None and not jobs.end_measurement(session, job_id):
+    if queue is None and jobs.lacks_only_a_result(session, job_id):
+        stacking.end_without_model(session, job_id, Ending.TIMEOUT)
+    elif queue is None and not jobs.end_measurement(session, job_id):
         jobs.fail_without_result(session, job_id)
     return queue

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from app import failpoints
 from app.config import Settings
 from app.errors import InvalidRequestError
 from app.failpoints import Step
@@ -128,6 +129,7 @@ def _measure(name: str | None, larger_is_better: bool | None, cutoff: float | No
 def _database(data_dir: Path | None) -> Iterator[Database]:
     """The database of the settings, brought to the newest revision as `serve` does it."""
     settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
+    failpoints.use(settings.failpoints_dir)
     database = Database(settings)
     migrate(database.engine)
     yield database
