@@ -6,7 +6,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -41,6 +41,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(DataError, _data_error)
     for away in (OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(away, _database_away)
+    app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(ClientDisconnect, _nobody_listens)
 
 
@@ -135,6 +136,14 @@ def _data_error(request: Request, _: Exception) -> Response:
             "A value cannot be stored, most likely the character NUL.", "Remove that character."
         ),
     )
+
+
+def _database_error(request: Request, error: Exception) -> Response:
+    """Whatever the driver calls it, a connection that was ended is a database that is away; the rest are defects."""
+    assert isinstance(error, DBAPIError)
+    if not error.connection_invalidated:
+        raise error
+    return _database_away(request, error)
 
 
 def _database_away(request: Request, error: Exception) -> Response:
