@@ -6,7 +6,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -20,6 +20,7 @@ from app.errors import (
     OverloadedError,
     ServiceError,
 )
+from app.store.database import cause_of
 
 log = structlog.get_logger(__name__)
 
@@ -67,14 +68,16 @@ def problem_response(request: Request, error: ServiceError) -> Response:
     return JSONResponse(problem.model_dump(), error.status, headers, media_type=MEDIA_TYPE)
 
 
+def unexpected_error() -> ServiceError:
+    """What a client is told of an error that nobody foresaw."""
+    return ServiceError(
+        "Something went wrong on our side.", "Try again; quote the request id if it happens again."
+    )
+
+
 def unexpected_problem(request: Request) -> Response:
     """The answer to an error that nobody foresaw."""
-    return problem_response(
-        request,
-        ServiceError(
-            "Something went wrong on our side.", "Try again; quote the request id if it happens again."
-        ),
-    )
+    return problem_response(request, unexpected_error())
 
 
 def as_invalid_request(errors: Any) -> ServiceError:
@@ -147,7 +150,8 @@ def _database_error(request: Request, error: Exception) -> Response:
 
 
 def _database_away(request: Request, error: Exception) -> Response:
-    log.warning("database_unavailable", error=str(error))
+    assert isinstance(error, SQLAlchemyError)
+    log.warning("database_unavailable", error=cause_of(error))
     return problem_response(
         request,
         DatabaseUnavailableError(
