@@ -5,10 +5,12 @@ import errno
 import importlib
 import json
 import os
+import re
 import resource
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
@@ -29,6 +31,8 @@ _EXHAUSTED = {  # what a machine runs out of, which says nothing about the data
     errno.ENOMEM,
     errno.EAGAIN,
 }
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates, which no database takes as text
+_MOST_FRAMES = 20  # of each error, the innermost ones
 OUT_OF_MEMORY = 137  # how a child exits that got no memory: telling more would need some
 
 
@@ -69,7 +73,7 @@ def enter(
     module, _, name = function.partition(":")
 
     def send(message: dict[str, Any]) -> None:
-        line = memoryview(json.dumps(message, allow_nan=False).encode() + b"\n")
+        line = memoryview(json.dumps(_storable(message), allow_nan=False).encode() + b"\n")
         while line:
             line = line[os.write(pipe.fileno(), line) :]
 
@@ -88,9 +92,8 @@ def enter(
             send({"kind": "error", "error": known.as_dict()})
             return
         sys.excepthook(type(error), error, error.__traceback__)
-        text = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
-        error_facts = {"code": "internal_error", "detail": text, "advice": "", "evidence": {}}
-        send({"kind": "error", "error": error_facts})
+        unknown = ServiceError(f"{type(error).__name__}: {error}"[:2000], trace=_trace(causes))
+        send({"kind": "error", "error": unknown.as_dict()})
 
 
 def _keep_only(pipe: int) -> None:
@@ -146,3 +149,26 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while seen is not None:
         yield seen
         seen = seen.__cause__ or seen.__context__
+
+
+def _trace(causes: list[BaseException]) -> list[str]:
+    """Where the errors happened, the first one last; without a word of their messages, which like to quote data."""
+    lines = []
+    for error in causes:
+        frames = list(traceback.walk_tb(error.__traceback__))[-_MOST_FRAMES:]
+        names = [f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}" for frame, _ in frames]
+        lines += [f"{name}, line {line}" for name, (_, line) in zip(names, frames, strict=True)]
+        lines.append(type(error).__name__)
+    return lines
+
+
+def _storable(value: Any) -> Any:
+    """The value with a replacement character for whatever a database would refuse."""
+    match value:
+        case str():
+            return _UNSTORABLE.sub("\ufffd", value)
+        case dict():
+            return {_storable(name): _storable(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_storable(each) for each in value]
+    return value

@@ -24,6 +24,7 @@ from app.isolation import Report
 from workers.experiments import evaluation
 
 Payload = dict[str, Any]
+CELL = "Jane Doe"  # which no log may quote
 DAEMON_SECONDS = "3607"  # by which tests find what was left behind
 
 
@@ -44,6 +45,31 @@ def refuse(payload: Payload, report: Report) -> Payload:
 
 def stumble(payload: Payload, report: Report) -> Payload:
     return payload["what is not there"]
+
+
+def stumble_on_a_cell(payload: Payload, report: Report) -> Payload:
+    """Print a cell, and raise an error that quotes it, as libraries do."""
+    os.write(2, f"warning: {CELL}\n".encode())
+    try:
+        return {"number": float(CELL)}
+    except ValueError as error:
+        raise RuntimeError(f"no number: {CELL}") from error
+
+
+def print_a_cell_and_crash(payload: Payload, report: Report) -> Payload:
+    os.write(2, f"warning: {CELL}\n".encode())
+    os.abort()
+
+
+def tell_what_no_database_takes(payload: Payload, report: Report) -> Payload:
+    """Refuse, report, or return a text with NUL and a lone surrogate."""
+    odd = "a\x00b\ud800c"
+    if payload["how"] == "refuse":
+        raise InvalidRequestError(odd, odd, **{odd: [odd]})
+    if payload["how"] == "stumble":
+        raise KeyError(odd)
+    report({"text": odd})
+    return {odd: [{"text": odd, "number": 1, "nothing": None}]}
 
 
 def mumble(payload: Payload, report: Report) -> Payload:

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import socket
 import subprocess
@@ -104,6 +105,35 @@ def test_any_other_error_is_internal_and_its_traceback_is_kept(child):
     assert outcome.error["code"] == "internal_error"
     assert outcome.error["detail"] == "KeyError: 'what is not there'"
     assert "Traceback" in outcome.log_tail
+
+
+def test_internal_error_tells_where_it_happened_without_what_it_says(child):
+    evidence = child("stumble_on_a_cell").run().error["evidence"]
+    where = [line.rpartition(", line ")[0] or line for line in evidence["trace"]]
+    assert where == [
+        "app.confinement.enter",
+        "tests.children.stumble_on_a_cell",
+        "RuntimeError",
+        "tests.children.stumble_on_a_cell",
+        "ValueError",
+    ]
+    assert "Jane" not in str(evidence)
+
+
+@pytest.mark.parametrize("how", ["refuse", "stumble", "return"])
+def test_no_text_of_a_child_holds_what_a_database_refuses(child, how):
+    running = child("tell_what_no_database_takes", {"how": how})
+    outcome = running.run()
+    told = json.dumps([outcome.error, outcome.value, running.heard, outcome.log_tail], ensure_ascii=False)
+    told.encode()  # no lone surrogate
+    assert "\\u0000" not in told
+    clean = "a\ufffdb\ufffdc"
+    if how == "refuse":
+        error = from_dict(outcome.error)
+        assert (error.detail, error.advice, error.evidence) == (clean, clean, {clean: [clean]})
+    if how == "return":
+        assert outcome.value == {clean: [{"text": clean, "number": 1, "nothing": None}]}
+        assert running.heard == [{"text": clean}]
 
 
 @pytest.mark.parametrize("function", ["no_such_function", "mumble", "vanish", "segfault", "kill_itself"])

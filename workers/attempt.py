@@ -22,7 +22,7 @@ from app.failpoints import Step
 from app.isolation import Child, Ending, Outcome
 from app.store import counters, jobs, tasks
 from app.store.counters import AttemptEnding, Counted, Counts
-from app.store.database import PASSING_ERRORS, Database, commit
+from app.store.database import PASSING_ERRORS, Database, cause_of, commit
 from app.store.tasks import Claim, Renewal
 from app.tracing import Span
 from workers.counting import Tally
@@ -177,7 +177,7 @@ class Attempt:
                 patience = _INSIST_SECONDS_WHEN_STOPPING if self.stopping.is_set() else _INSIST_SECONDS
                 if time.monotonic() - began > patience:
                     raise
-                log.warning("write_failed", step=str(step), error=str(error))
+                log.warning("write_failed", step=str(step), error=cause_of(error))
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  jitter, not secrecy
                 pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
             else:

@@ -8,7 +8,10 @@ from app.store.counters import Counted, Counts
 
 
 class Tally:
-    """One worker's counts that no transaction has added yet; they are lost if the worker is killed."""
+    """One worker's counts that no transaction has added yet, as far as it knows.
+
+    They are lost if the worker is killed, and added twice if a commit came through and its answer did not.
+    """
 
     def __init__(self) -> None:
         self._counts = Counts()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.failpoints import Step
 from app.store import tasks
-from app.store.database import Database, commit
+from app.store.database import Database, cause_of, commit
 from app.store.tasks import Claim, Renewal
 
 log = structlog.get_logger(__name__)
@@ -70,6 +70,6 @@ class Lease:
                     self._found = tasks.renew(session, self._held, self._seconds, self._progress)
                     commit(session, Step.RENEW_LEASE)
             except SQLAlchemyError as error:
-                log.warning("heartbeat_failed", error=str(error))
+                log.warning("heartbeat_failed", error=cause_of(error))
             else:
                 self._renewed_at = sent_at

@@ -20,7 +20,7 @@ from app.failpoints import Step
 from app.queue import Doorbell
 from app.store import counters, jobs, tasks, workers
 from app.store.counters import AttemptEnding, Counted, Counts
-from app.store.database import Database, commit
+from app.store.database import Database, cause_of, commit
 from app.store.tasks import Claim
 from workers import retention
 from workers.attempt import KINDS, Attempt
@@ -85,7 +85,7 @@ class Supervisor:
                 counters.add(session, counts)
                 commit(session, Step.SIGN_OFF)
         except SQLAlchemyError as error:
-            log.warning("could_not_sign_off", error=str(error))
+            log.warning("could_not_sign_off", error=cause_of(error))
         tracing.flush()
         log.info("worker_stopped", worker=self.id)
 
@@ -97,7 +97,7 @@ class Supervisor:
                 try:
                     worked = self._work_once()
                 except SQLAlchemyError as error:
-                    log.warning("database_unavailable", error=str(error))
+                    log.warning("database_unavailable", error=cause_of(error))
                     return
                 except Exception:
                     log.exception("could_not_work")
@@ -189,7 +189,7 @@ class Supervisor:
             try:
                 self.reconcile()
             except SQLAlchemyError as error:
-                log.warning("database_unavailable", error=str(error))
+                log.warning("database_unavailable", error=cause_of(error))
             except Exception:
                 log.exception("reconcile_failed")
             self._stopping.wait(self.settings.reconcile_seconds)

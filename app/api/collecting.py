@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from app.isolation import Ending
 from app.store import figures, jobs, tables
 from app.store.counters import AttemptEnding, Counted
-from app.store.database import Database
+from app.store.database import Database, cause_of
 from app.store.figures import Figures
 
 log = structlog.get_logger(__name__)
@@ -75,7 +75,7 @@ class System:
         try:
             return await run_in_threadpool(self._read_now)
         except SQLAlchemyError as error:
-            log.warning("no_figures", error=str(error))
+            log.warning("no_figures", error=cause_of(error))
             return None
 
     def _read_now(self) -> Figures:

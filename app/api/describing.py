@@ -13,9 +13,10 @@ from typing import Any, BinaryIO
 import structlog
 
 from app import isolation
+from app.api.problems import unexpected_error
 from app.config import Settings
 from app.confinement import KernelLimits
-from app.errors import OverloadedError, TooLargeDatasetError, UnreadableFileError, from_dict
+from app.errors import OverloadedError, ServiceError, TooLargeDatasetError, UnreadableFileError, from_dict
 from app.isolation import Child, Limits
 from app.metalearning.columns.declared import Declaration
 from app.store.ids import new_id
@@ -125,16 +126,25 @@ class Describer:
         if outcome.value is not None:
             return outcome.value
         if outcome.error is not None:
-            error = from_dict(outcome.error)
-            if error.status >= 500:
-                log.error("description_failed", detail=error.detail, log=outcome.log_tail)
-            raise error
+            raise self._told(from_dict(outcome.error))
         if outcome.limit:
             raise self._too_large(outcome.limit)
-        log.warning("reader_crashed", log=outcome.log_tail)
+        log.warning(
+            "reader_crashed", exit=outcome.log_tail.rpartition("\n")[2]
+        )  # the rest may quote the file
         raise UnreadableFileError(
             "The file could not be read: the reader crashed on it.", "Write it again, as CSV."
         )
+
+    @staticmethod
+    def _told(error: ServiceError) -> ServiceError:
+        """The error as the client is told of it. A defect's message likes to quote cells, so no log has it."""
+        if error.code == ServiceError.code:
+            log.error("description_failed", trace=error.evidence.get("trace"))
+            return unexpected_error()
+        if error.status >= 500:
+            log.error("description_failed", code=error.code, detail=error.detail)
+        return error
 
     def _limits(self) -> Limits:
         settings = self._settings

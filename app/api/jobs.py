@@ -310,13 +310,20 @@ def _experiment(experiment: Experiment, task: Task) -> ExperimentResponse:
         progress=task.progress,
         scores=result.get("scores"),
         fit_cpu_seconds=result.get("fit_cpu_seconds"),
-        error=result.get("error") or task.error,
+        error=_error(experiment, task),
     )
+
+
+def _error(experiment: Experiment, task: Task) -> dict[str, Any] | None:
+    """Why there are no scores; a task keeps the error of a failed attempt, which says nothing once another succeeded."""
+    if experiment.outcome == "ok":
+        return None
+    return (experiment.result or {}).get("error") or task.error
 
 
 def _evaluation(experiment: Experiment, task: Task) -> JobEvaluationResponse:
     result = experiment.result or {}
-    error = result.get("error") or task.error
+    error = _error(experiment, task)
     points = [dict(point) for point in result.get("learning_curve", ())]
     curve = [
         LearningCurvePoint(

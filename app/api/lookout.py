@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from app.store import events
-from app.store.database import Database
+from app.store.database import Database, cause_of
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ class Lookout:
             try:
                 versions = await run_in_threadpool(self._versions, list(self._watchers))
             except SQLAlchemyError as error:
-                log.warning("could_not_look_out", error=str(error))
+                log.warning("could_not_look_out", error=cause_of(error))
                 versions = {}
             for job_id, version in versions.items():
                 for watcher in self._watchers.get(job_id, ()):

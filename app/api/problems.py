@@ -6,7 +6,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -19,7 +19,7 @@ from app.errors import (
     OverloadedError,
     ServiceError,
 )
-from app.store.database import PASSING_ERRORS
+from app.store.database import PASSING_ERRORS, cause_of
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +41,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(DataError, _data_error)
     for away in PASSING_ERRORS:
         app.add_exception_handler(away, _database_away)
+    app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(ClientDisconnect, _nobody_listens)
 
 
@@ -66,14 +67,16 @@ def problem_response(request: Request, error: ServiceError) -> Response:
     return JSONResponse(problem.model_dump(), error.status, headers, media_type=MEDIA_TYPE)
 
 
+def unexpected_error() -> ServiceError:
+    """What a client is told of an error that nobody foresaw."""
+    return ServiceError(
+        "Something went wrong on our side.", "Try again; quote the request id if it happens again."
+    )
+
+
 def unexpected_problem(request: Request) -> Response:
     """The answer to an error that nobody foresaw."""
-    return problem_response(
-        request,
-        ServiceError(
-            "Something went wrong on our side.", "Try again; quote the request id if it happens again."
-        ),
-    )
+    return problem_response(request, unexpected_error())
 
 
 def as_invalid_request(errors: Any) -> ServiceError:
@@ -137,8 +140,17 @@ def _data_error(request: Request, _: Exception) -> Response:
     )
 
 
+def _database_error(request: Request, error: Exception) -> Response:
+    """Whatever the driver calls it, a connection that was ended is a database that is away; the rest are defects."""
+    assert isinstance(error, DBAPIError)
+    if not error.connection_invalidated:
+        raise error
+    return _database_away(request, error)
+
+
 def _database_away(request: Request, error: Exception) -> Response:
-    log.warning("database_unavailable", error=str(error))
+    assert isinstance(error, SQLAlchemyError)
+    log.warning("database_unavailable", error=cause_of(error))
     return problem_response(
         request,
         DatabaseUnavailableError(

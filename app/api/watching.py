@@ -23,6 +23,7 @@ from app.api.jobs import POLL_SECONDS, JobResponse, as_response
 from app.api.problems import problem_responses
 from app.errors import InvalidRequestError, OverloadedError
 from app.store import events, jobs
+from app.store.database import cause_of
 from app.store.events import Event, State
 
 log = structlog.get_logger(__name__)
@@ -172,7 +173,7 @@ async def _stream(service: Service, job_id: str, position: int) -> AsyncIterator
         try:
             found = await run_in_threadpool(_events, service, job_id, position)
         except SQLAlchemyError as error:
-            log.warning("stream_broken_off", job=job_id, error=str(error))
+            log.warning("stream_broken_off", job=job_id, error=cause_of(error))
             return  # the client resumes where it was
         if found:
             yield "".join(map(_as_text, found))

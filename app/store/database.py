@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Double, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -93,6 +93,18 @@ def commit(session: Session, step: Step) -> None:
     """Commit. Every commit of the service is a step by name, so that tests can break each of them."""
     with failpoints.around(step, _lost_connection):
         session.commit()
+
+
+def cause_of(error: SQLAlchemyError) -> str:
+    """What a log tells of the error: its kind and code. A message of the database quotes values that somebody sent.
+
+    Without a code it comes from this side of the connection, which knows addresses alone, and says what is the matter.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    if code is None and isinstance(error, OperationalError | PoolTimeoutError):
+        code = str(cause).partition("\n")[0]
+    return type(cause).__name__ + (f": {code}" if code else "")
 
 
 def _lost_connection() -> Exception:

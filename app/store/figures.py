@@ -6,11 +6,10 @@ from typing import Any
 from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
-from app.store import counters, fairness, workers
+from app.store import counters, events, fairness, workers
 from app.store.database import now
-from app.store.ids import time_of_id
 from app.store.jobs import UNFINISHED
-from app.store.tables import Job, Task
+from app.store.tables import Job, JobEvent, Task
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,21 @@ def _tasks(session: Session, status: str) -> dict[tuple[str, ...], float]:
 
 
 def _oldest_queued_seconds(session: Session) -> dict[tuple[str, ...], float]:
-    oldest = select(Task.queue, func.min(Task.id)).where(fairness.QUEUED).group_by(Task.queue)
-    time = session.scalars(select(now())).one()
-    return {(queue,): max(0.0, time - time_of_id(task_id)) for queue, task_id in session.execute(oldest)}
+    """By the database's clock alone: an experiment waits since its job was accepted, a stack since its job's phase began."""
+    oldest = (
+        select(Task.queue, func.min(Task.id).label("id"))
+        .where(fairness.QUEUED)
+        .group_by(Task.queue)
+        .subquery("oldest")
+    )
+    phase_began = (
+        select(func.max(JobEvent.created_at))
+        .where(JobEvent.job_id == Job.id, JobEvent.kind == events.PHASE)
+        .scalar_subquery()
+    )
+    age = now() - func.coalesce(phase_began, Job.created_at)
+    query = select(oldest.c.queue, age).join(Task, Task.id == oldest.c.id).join(Job, Job.id == Task.job_id)
+    return {(queue,): max(0.0, seconds) for queue, seconds in session.execute(query)}
 
 
 def _counts(session: Session, query: Any) -> dict[tuple[str, ...], float]:

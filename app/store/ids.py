@@ -22,8 +22,3 @@ def _next_tick() -> int:
     with _lock:
         _last_tick = max(_last_tick + 1, time.time_ns() * _TICKS_PER_MILLISECOND // 1_000_000)
         return _last_tick
-
-
-def time_of_id(some_id: str) -> float:
-    """When the id was made, in seconds since 1970 by the clock of the machine that made it."""
-    return int(some_id.rpartition("_")[2][:12], 16) / 1000

@@ -1,5 +1,6 @@
 """Log lines: one id follows a request through every process, and no secret is in any of them."""
 
+import io
 import json
 import logging
 import secrets
@@ -10,20 +11,24 @@ from typing import Any
 import httpx
 import pytest
 import redis
+import structlog
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from starlette.routing import Route
 
 from app.config import Settings
 from app.logging import configure_logging
 from app.main import create_app
-from app.store.database import Database
+from app.store.database import Database, cause_of
 from tests import servers
 from tests.deployments import Deployment, wait_until
 from tests.service import data
 
 DATABASE_PASSWORD, BROKER_PASSWORD = "hush-database", "hush-broker"
+SENT = {"name": "Jane Doe\x00"}  # which Postgres refuses, quoting it
 KEY, TOKEN, QUERY = "hush-idempotency", "hush-token", "hush-query"
 
 
@@ -161,6 +166,83 @@ def test_passwords_in_addresses_are_masked(
     assert shown.count("cannot connect") == shown.count("it broke") == 3
     assert "hush" not in shown
     assert "postgresql+psycopg://me:***@host:5432/db" in shown
+
+
+WORDS = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize(
+    "form", ["redis://:{}@host/0", "redis://us@er:{}@host/0", "postgresql://host/db?user=u&password={}&x=1"]
+)
+@given(begin=WORDS, end=WORDS)
+@example(begin="p@ss", end="")
+@example(begin='a"', end="\\b/")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_part_of_a_password_is_shown_and_lines_stay_json(
+    root_logging: None, log_format: str, form: str, begin: str, end: str
+) -> None:
+    configure_logging(log_format)
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(shown := io.StringIO())
+    password = f"hush{begin}hush{end}hush"
+    if "?" in form:
+        password = password.replace("&", "%26")
+    url = form.format(password)
+    logging.getLogger("some.library").warning("cannot connect to %s", url)
+    structlog.get_logger("ours").warning("database_away", url=url, urls=[url], error=ConnectionError(url))
+    assert shown.getvalue().count("***") == 4
+    assert "hush" not in shown.getvalue()
+    if log_format == "json":
+        ours = json.loads(shown.getvalue().splitlines()[1])
+        assert (ours["event"], len(ours["urls"])) == ("database_away", 1)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_tracebacks_show_no_local_variables(
+    root_logging: None, capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
+    def stumble() -> None:
+        kept = KEY.partition("-")[0]
+        raise ExceptionGroup("many", [LookupError("one of them"), ZeroDivisionError(len(kept))])
+
+    configure_logging(log_format)
+    try:
+        stumble()
+    except ExceptionGroup:
+        structlog.get_logger("ours").exception("it broke")
+        logging.getLogger("some.library").exception("it broke")
+    shown = capsys.readouterr().err
+    assert shown.count("in stumble") == 2
+    assert shown.count("LookupError: one of them") == shown.count("ZeroDivisionError: 4") == 2
+    assert "hush" not in shown
+
+
+@pytest.mark.parametrize("settings", ["postgres"], indirect=True)
+def test_what_the_database_says_of_a_value_is_not_logged(
+    database: Database, root_logging: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("json")
+    with database.write() as session, pytest.raises(DataError) as refused:
+        session.execute(text("SELECT CAST(:value AS jsonb)"), {"value": json.dumps(SENT)})
+    assert "Jane" in str(refused.value)  # in spite of hidden parameters
+    structlog.get_logger("ours").warning("write_failed", error=cause_of(refused.value))
+    on_the_way = RuntimeError("on the way")
+    on_the_way.__cause__ = refused.value
+    structlog.get_logger("ours").error("task_abandoned", exc_info=on_the_way)
+    failed, abandoned = map(json.loads, capsys.readouterr().err.splitlines())
+    assert failed["error"] == "UntranslatableCharacter: 22P05"
+    for shown in ("psycopg.errors.UntranslatableCharacter", "sqlalchemy.exc.DataError", "on the way"):
+        assert shown in abandoned["exception"]
+    assert "Jane" not in str(abandoned)
+
+
+def test_cause_of_a_database_that_is_not_there_says_so() -> None:
+    nowhere = f"postgresql+psycopg://u:{DATABASE_PASSWORD}@127.0.0.1:{servers.free_port()}/x"
+    with Database(Settings(database_url=nowhere)).read() as session, pytest.raises(OperationalError) as away:
+        session.execute(text("SELECT 1"))
+    assert "refused" in cause_of(away.value)
 
 
 def test_what_nobody_foresaw_is_logged_and_answered_with_the_request_id(

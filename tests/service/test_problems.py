@@ -1,17 +1,22 @@
 """Every error is a problem with the request's id, whoever is to blame, and shows nothing of the code, on both databases."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from app import failpoints
 from app.config import Settings
 from app.failpoints import Step
 from app.main import create_app
+from app.store import database as databases
 from app.store import jobs
 from tests.servers import free_port
 from tests.service import data
@@ -87,3 +92,31 @@ def test_database_that_is_not_there_is_a_503_too(tmp_path: Path) -> None:
             assert int(response.headers["retry-after"]) > 0
             shows_nothing(response)
         assert api.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("settings", ["postgres"], indirect=True)
+def test_transaction_that_idled_too_long_is_a_503_and_a_defective_statement_is_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = {**databases._PATIENCE, "options": "-c idle_in_transaction_session_timeout=100ms"}
+    monkeypatch.setattr(databases, "_PATIENCE", impatient)
+    page = jobs.page
+
+    def idle(session: Session, *given: Any) -> Any:
+        session.execute(text("SELECT 1"))
+        time.sleep(0.5)
+        return page(session, *given)
+
+    def stumble(session: Session, *_: Any) -> Any:
+        session.execute(text("SELECT nothing FROM nowhere"))
+
+    with TestClient(create_app(settings), raise_server_exceptions=False) as api:
+        monkeypatch.setattr(jobs, "page", idle)
+        response = api.get("/jobs")
+        problem(response, 503, "database_unavailable")
+        assert int(response.headers["retry-after"]) > 0
+        shows_nothing(response)
+        monkeypatch.setattr(jobs, "page", stumble)
+        problem(api.get("/jobs"), 500, "internal_error")
+        monkeypatch.setattr(jobs, "page", page)
+        assert api.get("/jobs").status_code == 200  # the connection was replaced

@@ -129,7 +129,27 @@ def test_error_in_our_own_code_is_ours_and_shows_no_traceback(
     monkeypatch.setattr(describing, "_FUNCTION", "tests.children:stumble")
     answer = upload(api)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
-    assert "Traceback" not in answer.text
+    for trace in ("Traceback", "KeyError", "children", "what is not there"):
+        assert trace not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("function", "shown"),
+    [("stumble_on_a_cell", "tests.children.stumble_on_a_cell"), ("print_a_cell_and_crash", "exit code -6")],
+)
+def test_log_tells_where_reading_failed_and_quotes_no_cell(
+    api: TestClient,
+    describer: Describer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    function: str,
+    shown: str,
+) -> None:
+    monkeypatch.setattr(describing, "_FUNCTION", f"tests.children:{function}")
+    caplog.clear()
+    assert upload(api).status_code in (422, 500)
+    assert shown in caplog.text
+    assert "Jane" not in caplog.text
 
 
 def test_client_that_finds_no_slot_is_told_when_to_come_back(api: TestClient, describer: Describer) -> None:
