@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app import failpoints
 from app.config import Settings
@@ -18,6 +18,7 @@ from app.store import deliveries, webhooks
 from app.store.database import Database
 from app.store.tables import Delivery, Webhook
 from app.webhooks.retrying import PAUSES
+from app.webhooks.sending import Sender
 from app.webhooks.signing import new_secret
 from tests.deployments import wait_until
 from tests.receivers import Receiver, receiver
@@ -117,6 +118,24 @@ def test_gone_disables_the_webhook(deliverer: Deliverer, database: Database, sai
     assert {each.status for each in rows(database)} == {"failed"}
     with database.read() as session:
         assert session.scalars(select(Webhook.disabled_at)).one() is not None
+
+
+def test_whatever_sending_fails_with_the_delivery_is_settled(
+    deliverer: Deliverer,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("https://hooks.test/?token=Kryptonit")
+
+    monkeypatch.setattr(Sender, "send", fail)
+    tell_nothing(database, register(database, url="https://hooks.test/"), 1)
+    assert deliverer.deliver_once()
+    told = only(database)
+    assert (told.status, told.failures, told.error) == ("pending", 1, "Sending failed: RuntimeError.")
+    assert "sending_failed" in (text := "".join(capsys.readouterr()))
+    assert "Kryptonit" not in text
 
 
 def test_busy_receiver_is_left_alone_for_as_long_as_it_asks(
@@ -294,7 +313,7 @@ def test_secrets_and_addresses_are_in_no_log(
 ) -> None:
     """Some receivers are protected by nothing but their address."""
     secret = new_secret()
-    register(database, url=f"{said.url}?token=Kryptonit", secret=secret)
+    webhook_id = register(database, url=f"{said.url}?token=Kryptonit", secret=secret)
     ended_job(database)
     said.answers = [500]
     deliver_due(deliverer, database)
@@ -305,5 +324,11 @@ def test_secrets_and_addresses_are_in_no_log(
     assert "delivered" in text
     for word in (secret, secret.removeprefix("whsec_"), "Kryptonit"):
         assert word not in text
+    write(database, lambda session: session.execute(update(Webhook).values(url="https://kryptonit.invalid/")))
+    tell_nothing(database, webhook_id, 1)
+    deliver_due(deliverer, database)
+    captured = capsys.readouterr()
+    assert "delivery_failed" in captured.out + captured.err
+    assert "kryptonit" not in captured.out + captured.err
     with database.read() as session:
         assert "Kryptonit" not in str([each.error for each in session.scalars(select(Delivery))])

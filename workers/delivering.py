@@ -65,6 +65,10 @@ class Deliverer:
                 return self._sender.send(held.url, held.id, held.body, held.secrets)
         except ConnectionError as error:
             return Answer(None, f"The connection failed: {error}.")
+        except Exception as error:  # noqa: BLE001  see below
+            # Whatever it is, the delivery is settled: others wait behind it. The words of the error may quote the address.
+            log.warning("sending_failed", error=type(error).__name__)
+            return Answer(None, f"Sending failed: {type(error).__name__}.")
 
     def _settle(self, held: Held, answer: Answer) -> None:
         reason, pause = retrying.reason(answer), retrying.pause(answer, held.failures)
@@ -83,7 +87,9 @@ class Deliverer:
         elif retrying.is_delivered(answer):
             log.info("delivered")
         else:
-            log.info("delivery_failed", because=reason, pause=pause)
+            log.info(
+                "delivery_failed", response_status=answer.status, pause=pause
+            )  # the reason may name the host
 
 
 def _lost_connection() -> Exception:
