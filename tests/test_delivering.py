@@ -289,6 +289,42 @@ def test_receiver_that_lets_everybody_wait_holds_up_no_other(
                 thread.join(20)
 
 
+def test_third_receiver_is_told_although_two_slow_ones_have_much_to_be_told(
+    settings: Settings, database: Database, said: Receiver
+) -> None:
+    with receiver() as first, receiver() as second:
+        for slow in (first, second):
+            slow.before_answer = lambda _: time.sleep(0.5)
+            tell_nothing(database, register(database, url=slow.url), 10)
+        tell_nothing(database, register(database, url=said.url), 3)
+        deliverer, stopping = Deliverer(_with_loopback(settings), database), threading.Event()
+        threads = [
+            threading.Thread(target=deliverer.deliver_until, args=(stopping,), daemon=True) for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_until(lambda: len(said.received) == 3, 30)
+            assert len(first.received) + len(second.received) <= 3 * 2 + 2, "one of each for each of its own"
+        finally:
+            stopping.set()
+            for thread in threads:
+                thread.join(20)
+
+
+def test_one_answer_that_asks_for_an_hour_keeps_all_ten_messages_back(
+    deliverer: Deliverer, database: Database, said: Receiver
+) -> None:
+    tell_nothing(database, register(database, url=said.url), 10)
+    said.answers = [(429, {"Retry-After": "3600"})]
+    while deliverer.deliver_once():
+        pass
+    assert len(said.received) == 1
+    with database.read() as session:
+        left = session.scalars(select(Webhook.not_before - deliveries.now())).one()
+    assert 3500 < left <= 3600
+
+
 def test_failing_database_ends_no_sender(
     settings: Settings, database: Database, said: Receiver, tmp_path: Path
 ) -> None:

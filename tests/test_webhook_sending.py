@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.webhooks import retrying
-from app.webhooks.retrying import LONGEST_PAUSE, PAUSES
+from app.webhooks.retrying import LONGEST_PAUSE, LONGEST_REST, PAUSES
 from app.webhooks.sending import Answer, Sender
 from app.webhooks.signing import new_secret, verify
 from tests.receivers import receiver
@@ -332,6 +332,16 @@ def test_busy_receiver_says_when_to_come_back_within_a_day(status: int) -> None:
     )
     assert retrying.pause(Answer(500, retry_after=100.0), 0) < 7.0, "only one who is busy is asked"
     assert retrying.pause(Answer(status, retry_after=100.0), len(PAUSES)) is None
+
+
+def test_receiver_rests_where_it_is_silent_or_busy_and_only_there() -> None:
+    for answer in (Answer(None), Answer(429), Answer(503, retry_after=0.0)):
+        assert retrying.rest(answer, 5.5) == 5.5
+        assert retrying.rest(answer, 300.0) == retrying.rest(answer, None) == LONGEST_REST
+    assert retrying.rest(Answer(429, retry_after=3600.0), 5.5) == 3600.0
+    assert retrying.rest(Answer(503, retry_after=1e9), 5.5) == LONGEST_PAUSE
+    for status in (200, 302, 400, 404, 500, 502):
+        assert retrying.rest(Answer(status, retry_after=3600.0), 300.0) == 0.0
 
 
 def test_what_counts_as_delivered_and_as_gone() -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Double, Engine, create_engine, event
+from sqlalchemy import Double, Engine, create_engine, event, func, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -89,6 +89,12 @@ def commit(session: Session, step: Step) -> None:
     """Commit. Every commit of the service is a step by name, so that tests can break each of them."""
     with failpoints.around(step, _lost_connection):
         session.commit()
+
+
+def wait_for_turn(session: Session, name: str) -> None:
+    """Have transactions that come here under the same name follow each other; on SQLite all that write do anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def _lost_connection() -> Exception:
