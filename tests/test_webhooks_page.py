@@ -59,5 +59,9 @@ def test_receiver_of_the_page_knows_what_is_genuine() -> None:
         False,
     ]
     assert not names["is_genuine"](b"{ }", headers, new)
+    for name in headers:
+        assert not names["is_genuine"](b"{}", {k: v for k, v in headers.items() if k != name}, new)
+        for strange in ("", "ü", "\udcff", "\u0661", "9" * 5000):
+            assert not names["is_genuine"](b"{}", headers | {name: strange}, new)
     late = signed_headers("msg_1", int(time.time()) - 301, b"{}", (new,))
     assert not names["is_genuine"](b"{}", late, new)
