@@ -26,6 +26,8 @@ from tests.store.test_claiming import write
 from tests.store.test_deliveries import ended_job, lose_lease, make_due, only, register, rows, tell_nothing
 from workers.delivering import Deliverer
 
+pytestmark = pytest.mark.requirement("A4")
+
 _DELIVER_ONCE = """
 from app import failpoints
 from app.config import Settings

@@ -9,6 +9,8 @@ from app.errors import WebhookUrlError
 from app.webhooks import addresses
 from app.webhooks.addresses import Endpoint, check, is_own, is_public, read, resolve
 
+pytestmark = pytest.mark.requirement("A4")
+
 PUBLIC = "93.184.216.34"
 NAMES = {
     "public.test": [PUBLIC],

@@ -19,6 +19,8 @@ from app.webhooks.sending import Answer, Sender
 from app.webhooks.signing import new_secret, verify
 from tests.receivers import receiver
 
+pytestmark = pytest.mark.requirement("A4")
+
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 SECRET = new_secret()
 BODY = '{"type":"webhook.test","timestamp":"2026-11-26T00:00:00Z","data":{}}'

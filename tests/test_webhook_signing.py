@@ -8,6 +8,8 @@ import pytest
 
 from app.webhooks.signing import SignatureError, new_secret, signed_headers, verify
 
+pytestmark = pytest.mark.requirement("A4")
+
 # The published example of the Standard Webhooks specification and its libraries.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ID, SENT_AT, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'

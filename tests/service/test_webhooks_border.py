@@ -14,6 +14,8 @@ from app.store.database import Database, now
 from app.store.tables import Delivery, Webhook
 from tests.store.verified import places
 
+pytestmark = pytest.mark.requirement("A4")
+
 URL = "http://127.0.0.1:9999/hook"
 
 

@@ -21,6 +21,8 @@ from app.webhooks.signing import new_secret
 from tests.store.test_claiming import begin_job, finish_experiment, write
 from tests.store.test_claiming import claim as claim_task
 
+pytestmark = pytest.mark.requirement("A4")
+
 
 def register(database: Database, **options: Any) -> str:
     given = {

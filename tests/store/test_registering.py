@@ -14,6 +14,8 @@ from app.store.tables import IdempotencyKey, Webhook
 from tests.store.test_claiming import write
 from tests.store.test_deliveries import claim, lose_lease, register, tell_nothing
 
+pytestmark = pytest.mark.requirement("A4")
+
 
 def test_no_more_than_twenty_webhooks_of_an_owner_however_many_come_at_once(database: Database) -> None:
     n_come = webhooks.MOST_WEBHOOKS + 5

@@ -21,6 +21,8 @@ from tests.store.test_deliveries import (
     tell_nothing,
 )
 
+pytestmark = pytest.mark.requirement("A4")
+
 
 def test_webhook_waits_for_one_message_of_each_other_and_no_more(database: Database) -> None:
     """However long the others' backlogs are, and however much longer they wait already."""
