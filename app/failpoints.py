@@ -45,6 +45,7 @@ class Step(StrEnum):
     RECONCILE = "reconcile"
     SIGN_OFF = "sign_off"
     FORGET_KEYS = "forget_keys"
+    FORGET_DELIVERIES = "forget_deliveries"
     EXPIRE_DATASET = "expire_dataset"
     CACHE_BLOB = "cache_blob"
     CLAIM_DELIVERY = "claim_delivery"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app import failpoints
 from app.config import Settings
@@ -18,12 +18,15 @@ from app.store import deliveries, webhooks
 from app.store.database import Database
 from app.store.tables import Delivery, Webhook
 from app.webhooks.retrying import PAUSES
+from app.webhooks.sending import Sender
 from app.webhooks.signing import new_secret
 from tests.deployments import wait_until
 from tests.receivers import Receiver, receiver
 from tests.store.test_claiming import write
 from tests.store.test_deliveries import ended_job, lose_lease, make_due, only, register, rows, tell_nothing
 from workers.delivering import Deliverer
+
+pytestmark = pytest.mark.requirement("A4")
 
 _DELIVER_ONCE = """
 from app import failpoints
@@ -117,6 +120,24 @@ def test_gone_disables_the_webhook(deliverer: Deliverer, database: Database, sai
     assert {each.status for each in rows(database)} == {"failed"}
     with database.read() as session:
         assert session.scalars(select(Webhook.disabled_at)).one() is not None
+
+
+def test_whatever_sending_fails_with_the_delivery_is_settled(
+    deliverer: Deliverer,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("https://hooks.test/?token=Kryptonit")
+
+    monkeypatch.setattr(Sender, "send", fail)
+    tell_nothing(database, register(database, url="https://hooks.test/"), 1)
+    assert deliverer.deliver_once()
+    told = only(database)
+    assert (told.status, told.failures, told.error) == ("pending", 1, "Sending failed: RuntimeError.")
+    assert "sending_failed" in (text := "".join(capsys.readouterr()))
+    assert "Kryptonit" not in text
 
 
 def test_busy_receiver_is_left_alone_for_as_long_as_it_asks(
@@ -270,6 +291,42 @@ def test_receiver_that_lets_everybody_wait_holds_up_no_other(
                 thread.join(20)
 
 
+def test_third_receiver_is_told_although_two_slow_ones_have_much_to_be_told(
+    settings: Settings, database: Database, said: Receiver
+) -> None:
+    with receiver() as first, receiver() as second:
+        for slow in (first, second):
+            slow.before_answer = lambda _: time.sleep(0.5)
+            tell_nothing(database, register(database, url=slow.url), 10)
+        tell_nothing(database, register(database, url=said.url), 3)
+        deliverer, stopping = Deliverer(_with_loopback(settings), database), threading.Event()
+        threads = [
+            threading.Thread(target=deliverer.deliver_until, args=(stopping,), daemon=True) for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_until(lambda: len(said.received) == 3, 30)
+            assert len(first.received) + len(second.received) <= 3 * 2 + 2, "one of each for each of its own"
+        finally:
+            stopping.set()
+            for thread in threads:
+                thread.join(20)
+
+
+def test_one_answer_that_asks_for_an_hour_keeps_all_ten_messages_back(
+    deliverer: Deliverer, database: Database, said: Receiver
+) -> None:
+    tell_nothing(database, register(database, url=said.url), 10)
+    said.answers = [(429, {"Retry-After": "3600"})]
+    while deliverer.deliver_once():
+        pass
+    assert len(said.received) == 1
+    with database.read() as session:
+        left = session.scalars(select(Webhook.not_before - deliveries.now())).one()
+    assert 3500 < left <= 3600
+
+
 def test_failing_database_ends_no_sender(
     settings: Settings, database: Database, said: Receiver, tmp_path: Path
 ) -> None:
@@ -294,7 +351,7 @@ def test_secrets_and_addresses_are_in_no_log(
 ) -> None:
     """Some receivers are protected by nothing but their address."""
     secret = new_secret()
-    register(database, url=f"{said.url}?token=Kryptonit", secret=secret)
+    webhook_id = register(database, url=f"{said.url}?token=Kryptonit", secret=secret)
     ended_job(database)
     said.answers = [500]
     deliver_due(deliverer, database)
@@ -305,5 +362,11 @@ def test_secrets_and_addresses_are_in_no_log(
     assert "delivered" in text
     for word in (secret, secret.removeprefix("whsec_"), "Kryptonit"):
         assert word not in text
+    write(database, lambda session: session.execute(update(Webhook).values(url="https://kryptonit.invalid/")))
+    tell_nothing(database, webhook_id, 1)
+    deliver_due(deliverer, database)
+    captured = capsys.readouterr()
+    assert "delivery_failed" in captured.out + captured.err
+    assert "kryptonit" not in captured.out + captured.err
     with database.read() as session:
         assert "Kryptonit" not in str([each.error for each in session.scalars(select(Delivery))])

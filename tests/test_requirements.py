@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-REQUIREMENTS = [*(f"R{number}" for number in range(1, 15)), "A5", "A6"]
+REQUIREMENTS = [*(f"R{number}" for number in range(1, 15)), "A4", "A5", "A6"]
 
 
 def shown() -> dict[str, set[str]]:

@@ -1,11 +1,15 @@
 """Where webhooks may go: one spelling for every address, and none that is private, whatever a name resolves to."""
 
 import ipaddress
+import socket
 
 import pytest
 
 from app.errors import WebhookUrlError
-from app.webhooks.addresses import Endpoint, is_public, read, resolve
+from app.webhooks import addresses
+from app.webhooks.addresses import Endpoint, check, is_own, is_public, read, resolve
+
+pytestmark = pytest.mark.requirement("A4")
 
 PUBLIC = "93.184.216.34"
 NAMES = {
@@ -143,6 +147,52 @@ def test_everything_else_is_refused(url: str) -> None:
     with pytest.raises(WebhookUrlError) as refused:
         resolve(read(url), (), resolver)
     assert refused.value.advice
+
+
+@pytest.mark.parametrize("url", REFUSED_URLS)
+def test_what_can_be_refused_without_a_name_server_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but names: those are refused at every attempt."""
+
+    def ask(*_: object, **__: object) -> None:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(socket, "getaddrinfo", ask)
+    try:
+        host = read(url).host
+    except WebhookUrlError:
+        host = "0.0.0.0"
+    if host in NAMES or host == "unknown.test":
+        check(url, ())
+        return
+    with pytest.raises(WebhookUrlError):
+        check(url, ())
+
+
+def test_addresses_of_this_host_are_its_own() -> None:
+    for own in ("127.0.0.1", "127.9.9.9"):
+        assert is_own(ipaddress.ip_address(own))
+    for other in (PUBLIC, "2606:2800:220:1::1"):
+        assert not is_own(ipaddress.ip_address(other))
+
+
+def test_public_address_of_this_host_is_refused_unless_its_network_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in: this machine's loopback passes for public."""
+    monkeypatch.setattr(addresses, "is_public", lambda _: True)
+    with pytest.raises(WebhookUrlError):
+        resolve(read("http://own.test/"), (), lambda *_: ["127.0.0.1"])
+    assert resolve(read("http://own.test/"), (), lambda *_: [PUBLIC])
+    assert resolve(read("http://own.test/"), [ipaddress.ip_network("127.0.0.0/8")], lambda *_: ["127.0.0.1"])
+
+
+def test_refusal_does_not_tell_whether_a_name_is_known_in_this_network() -> None:
+    said = set()
+    for name in ("db", "nothing.test", "unknown.test"):
+        with pytest.raises(WebhookUrlError) as refused:
+            resolve(read(f"http://{name}/"), (), resolver)
+        said.add((refused.value.detail.replace(name, ""), refused.value.advice))
+    assert len(said) == 1
 
 
 def test_there_are_many_and_no_two_are_the_same() -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from app.webhooks import retrying
-from app.webhooks.retrying import LONGEST_PAUSE, PAUSES
+from app.webhooks.retrying import LONGEST_PAUSE, LONGEST_REST, PAUSES
 from app.webhooks.sending import Answer, Sender
 from app.webhooks.signing import new_secret, verify
 from tests.receivers import receiver
+
+pytestmark = pytest.mark.requirement("A4")
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 SECRET = new_secret()
@@ -95,6 +97,34 @@ def test_next_address_is_tried_where_the_first_takes_no_connection() -> None:
     with receiver() as said:  # it listens on one of the two
         url = f"http://two.test:{said.port}/"
         assert send(url, resolver=lambda *_: ["127.0.0.2", "127.0.0.1"]).status == 204
+
+
+def test_silent_address_leaves_time_for_the_next(monkeypatch) -> None:
+    """The first takes all the time that it is given."""
+    connect = socket.create_connection
+
+    def silent(address: tuple[str, int], timeout: float) -> socket.socket:
+        if address[0] == "127.0.0.2":
+            time.sleep(timeout)
+            raise TimeoutError
+        return connect(address, timeout=timeout)
+
+    monkeypatch.setattr(socket, "create_connection", silent)
+    with receiver() as said:
+        url = f"http://two.test:{said.port}/"
+        answer = send(url, resolver=lambda *_: ["127.0.0.2", "127.0.0.1"], connect_seconds=0.5)
+    assert answer.status == 204
+
+
+def test_time_that_a_slow_name_server_takes_is_not_given_to_the_receiver() -> None:
+    def resolve(*_: object) -> list[str]:
+        time.sleep(0.3)
+        return ["127.0.0.1"]
+
+    with receiver() as said:
+        answer = send(f"http://slow.test:{said.port}/", resolver=resolve, total_seconds=0.2)
+        assert said.received == []
+    assert answer.error == "The receiver did not answer in time."
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -177,7 +207,33 @@ def test_receiver_that_does_not_answer_is_let_go_within_the_time(serve: Callable
     assert said in answer.error or "connection failed" in answer.error
 
 
-@pytest.mark.parametrize(("serve", "status"), [(endless_body, 200), (dripping_body, 201)])
+def negative_chunk(connection: socket.socket) -> None:
+    connection.recv(1 << 16)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n")
+
+
+def hints_first(connection: socket.socket) -> None:
+    connection.recv(1 << 16)
+    connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+    time.sleep(0.1)
+    connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+
+
+def switch(connection: socket.socket) -> None:
+    connection.recv(1 << 16)
+    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("serve", "status"),
+    [
+        (endless_body, 200),
+        (dripping_body, 201),
+        (negative_chunk, 200),
+        (hints_first, 202),
+        (switch, 101),
+    ],
+)
 def test_status_counts_however_the_body_ends(serve: Callable, status: int) -> None:
     began = time.monotonic()
     with server(serve) as url:
@@ -192,7 +248,11 @@ def test_nobody_there_is_said_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "retry_after", ["7", " 7 ", "Wed, 21 Oct 2015 07:28:00 GMT", "soon", "-1", "", "9" * 400]
+    "retry_after",
+    [
+        *("7", " 7 ", "Wed, 21 Oct 2015 07:28:00 GMT", "soon", "-1", "", "9" * 400),
+        *(f"Wed, 21 Oct {'9' * 20} 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 +" + "9" * 20),
+    ],
 )
 def test_whatever_the_receiver_asks_for_is_read(retry_after: str) -> None:
     expected = {"7": 7.0, " 7 ": 7.0, "Wed, 21 Oct 2015 07:28:00 GMT": 0.0, "9" * 400: 999_999_999.0}
@@ -274,6 +334,16 @@ def test_busy_receiver_says_when_to_come_back_within_a_day(status: int) -> None:
     )
     assert retrying.pause(Answer(500, retry_after=100.0), 0) < 7.0, "only one who is busy is asked"
     assert retrying.pause(Answer(status, retry_after=100.0), len(PAUSES)) is None
+
+
+def test_receiver_rests_where_it_is_silent_or_busy_and_only_there() -> None:
+    for answer in (Answer(None), Answer(429), Answer(503, retry_after=0.0)):
+        assert retrying.rest(answer, 5.5) == 5.5
+        assert retrying.rest(answer, 300.0) == retrying.rest(answer, None) == LONGEST_REST
+    assert retrying.rest(Answer(429, retry_after=3600.0), 5.5) == 3600.0
+    assert retrying.rest(Answer(503, retry_after=1e9), 5.5) == LONGEST_PAUSE
+    for status in (200, 302, 400, 404, 500, 502):
+        assert retrying.rest(Answer(status, retry_after=3600.0), 300.0) == 0.0
 
 
 def test_what_counts_as_delivered_and_as_gone() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from app.webhooks.signing import SignatureError, new_secret, signed_headers, verify
 
+pytestmark = pytest.mark.requirement("A4")
+
 # The published example of the Standard Webhooks specification and its libraries.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ID, SENT_AT, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
@@ -67,6 +69,15 @@ def test_while_a_secret_is_replaced_both_verify() -> None:
         (BODY, {}, SECRET),
         *[(BODY, {k: v for k, v in example().items() if k != name}, SECRET) for name in example()],
         (BODY, example(), "whsec_not base64!"),
+        (BODY, example(), "whsec_größe"),
+        (BODY, example(timestamp="9" * 5000), SECRET),
+        (BODY, example(timestamp="\u0661"), SECRET),
+        (BODY, example(signature="v1,\udcff"), SECRET),
+        (BODY, example(id="\udcff"), SECRET),
+        *[
+            (body, signed_headers(ID, SENT_AT, body, (SECRET,)), SECRET)
+            for body in (b"no JSON", b"\xff", b"[" * 100_000)
+        ],
     ],
 )
 def test_what_was_changed_is_refused(body: bytes, headers: dict[str, str], secret: str) -> None:

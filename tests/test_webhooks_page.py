@@ -10,7 +10,7 @@ from app.config import Settings
 from app.store import deliveries, webhooks
 from app.store.deliveries import JOB_EVENTS
 from app.webhooks import sending
-from app.webhooks.retrying import PAUSES
+from app.webhooks.retrying import LONGEST_REST, PAUSES
 from app.webhooks.signing import TOLERANCE_SECONDS, new_secret, signed_headers
 
 PAGE = (Path(__file__).parents[1] / "docs" / "webhooks.md").read_text()
@@ -37,6 +37,7 @@ def test_schedule_is_the_one_that_is_kept() -> None:
         f"for {deliveries.BOTH_SECRETS_SECONDS / 3600:g} hours",
         f"within {sending.TOTAL_SECONDS:g} seconds",
         f"< {TOLERANCE_SECONDS:g}",
+        f"{LONGEST_REST:g} seconds at most",
         f"`WEBHOOK_SENDERS` ({Settings.model_fields['webhook_senders'].default})",
     ],
 )
@@ -58,5 +59,9 @@ def test_receiver_of_the_page_knows_what_is_genuine() -> None:
         False,
     ]
     assert not names["is_genuine"](b"{ }", headers, new)
+    for name in headers:
+        assert not names["is_genuine"](b"{}", {k: v for k, v in headers.items() if k != name}, new)
+        for strange in ("", "ü", "\udcff", "\u0661", "9" * 5000):
+            assert not names["is_genuine"](b"{}", headers | {name: strange}, new)
     late = signed_headers("msg_1", int(time.time()) - 301, b"{}", (new,))
     assert not names["is_genuine"](b"{}", late, new)

@@ -10,7 +10,7 @@ from app.config import Settings
 from app.failpoints import Step
 from app.store import deliveries
 from app.store.database import Database, commit
-from app.store.deliveries import Held
+from app.store.deliveries import Claim
 from app.webhooks import retrying
 from app.webhooks.sending import Answer, Sender
 
@@ -44,7 +44,7 @@ class Deliverer:
                 stopping.wait(_LOOK_SECONDS)
 
     def deliver_once(self) -> bool:
-        """Take the delivery that is due longest and send it; false where there is none."""
+        """Take the delivery whose turn it is and send it; false where there is none."""
         with self._database.read() as session:
             if not deliveries.is_any_due(session):
                 return False
@@ -59,14 +59,18 @@ class Deliverer:
             self._settle(held, self._send(held))
         return True
 
-    def _send(self, held: Held) -> Answer:
+    def _send(self, held: Claim) -> Answer:
         try:
             with failpoints.around(Step.SEND_DELIVERY, _lost_connection):
                 return self._sender.send(held.url, held.id, held.body, held.secrets)
         except ConnectionError as error:
             return Answer(None, f"The connection failed: {error}.")
+        except Exception as error:  # noqa: BLE001  see below
+            # Whatever it is, the delivery is settled: others wait behind it. The words of the error may quote the address.
+            log.warning("sending_failed", error=type(error).__name__)
+            return Answer(None, f"Sending failed: {type(error).__name__}.")
 
-    def _settle(self, held: Held, answer: Answer) -> None:
+    def _settle(self, held: Claim, answer: Answer) -> None:
         reason, pause = retrying.reason(answer), retrying.pause(answer, held.failures)
         with self._database.write() as session:
             if retrying.is_delivered(answer):
@@ -76,14 +80,17 @@ class Deliverer:
                 assert answer.status is not None
                 settled = deliveries.disable_webhook(session, held, answer.status, reason)
             else:
-                settled = deliveries.fail_attempt(session, held, answer.status, reason, pause)
+                rest = retrying.rest(answer, pause)
+                settled = deliveries.fail_attempt(session, held, answer.status, reason, pause, rest)
             commit(session, Step.SETTLE_DELIVERY)
         if not settled:
             log.warning("delivery_was_lost")
         elif retrying.is_delivered(answer):
             log.info("delivered")
         else:
-            log.info("delivery_failed", because=reason, pause=pause)
+            log.info(
+                "delivery_failed", response_status=answer.status, pause=pause
+            )  # the reason may name the host
 
 
 def _lost_connection() -> Exception:

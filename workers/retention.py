@@ -24,8 +24,10 @@ def erase_expired(database: Database, retention_days: float) -> None:
     """Erase what has had its time: idempotency keys, old deliveries, and datasets that no job needs, each in a transaction of its own."""
     with database.write() as session:
         idempotency.forget_expired(session)
-        deliveries.forget_old(session)
         commit(session, Step.FORGET_KEYS)
+    with database.write() as session:
+        deliveries.forget_old(session)
+        commit(session, Step.FORGET_DELIVERIES)
     with database.read() as session:
         due = datasets.due_to_expire(session, retention_days)
     for dataset_id in due:

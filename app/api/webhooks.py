@@ -86,8 +86,8 @@ def create_webhook(
     with once(asked) as attempt:
         if attempt.replay is not None:
             return attempt.replay
-        # Before the session begins anything: while a name server is slow, no lock is held.
-        addresses.resolve(addresses.read(asked.url), service.settings.allowed_networks)
+        # Names are resolved and checked at every attempt: here a slow name server would only take the API's threads.
+        addresses.check(asked.url, service.settings.allowed_networks)
         webhook = webhooks.register(
             session,
             owner=owner,

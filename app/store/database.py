@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Double, Engine, create_engine, event
+from sqlalchemy import Double, Engine, create_engine, event, func, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -105,6 +105,12 @@ def cause_of(error: SQLAlchemyError) -> str:
     if code is None and isinstance(error, OperationalError | PoolTimeoutError):
         code = str(cause).partition("\n")[0]
     return type(cause).__name__ + (f": {code}" if code else "")
+
+
+def wait_for_turn(session: Session, name: str) -> None:
+    """Have transactions that come here under the same name follow each other; on SQLite all that write do anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def _lost_connection() -> Exception:

@@ -1,9 +1,13 @@
 """Deliveries: what webhooks are to be told, written with the end of the job, and sent by whoever claims it.
 
 A claim is a lease with an attempt number, as that of a task: a worker that dies in the middle leaves the delivery to the next, which
-sends the same bytes under the same id. So everybody is told at least once, and can see what came twice.
+sends the same bytes under the same id, and the receiver can see what came twice.
 
-Locks are taken in the order job, webhook, delivery; claiming waits for nobody.
+Webhooks take turns: `Webhook.not_before` is when one may be sent to again, in the future while it is being sent to or rests, and
+else the end of its last turn. Whose lies back farthest is next, so nobody waits for more than one message of each other.
+
+Locks are taken in the order job, webhook, delivery; claiming waits for nobody. Whatever ends a webhook locks it FOR UPDATE, which
+the end of a job waits for; all else that changes it lets jobs end.
 """
 
 import json
@@ -11,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, and_, case, delete, exists, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import CursorResult, and_, case, delete, exists, select, update
+from sqlalchemy.orm import Session
 
 from app.errors import DeliveryNotFoundError
 from app.store import webhooks
@@ -25,10 +29,11 @@ JOB_EVENTS = (SUCCEEDED, FAILED, CANCELLED)
 LEASE_SECONDS = 60.0  # longer than an attempt takes, slow name servers included
 BOTH_SECRETS_SECONDS = 86_400.0  # so long the secret before the last rotation signs too
 KEPT_SECONDS = 30 * 86_400.0  # a delivery that is over is listed so long
+_FORGOTTEN_AT_A_TIME = 1000
 
 
 @dataclass(frozen=True)
-class Held:
+class Claim:
     """A delivery that a worker holds until its lease ends, and all it takes to send it."""
 
     id: str
@@ -46,7 +51,7 @@ def record_end(session: Session, job_id: str) -> None:
         select(Job.owner, Job.kind, Job.status, Job.dataset_id, Job.finished_at).where(Job.id == job_id)
     ).one()
     event = f"job.{job.status}"
-    # Locked, so that none of them is deleted before this commits.
+    # Locked, so that none of them is deleted or disabled before this commits.
     registered = select(Webhook.id, Webhook.events).where(
         Webhook.owner == job.owner, Webhook.disabled_at.is_(None)
     )
@@ -68,7 +73,8 @@ def record_end(session: Session, job_id: str) -> None:
 
 
 def record_test(session: Session, webhook: Webhook) -> Delivery:
-    """Write a message that tells of nothing; the webhook is locked."""
+    """Write a message that tells of nothing, to be sent now; the webhook is locked."""
+    _end_rest(session, webhook.id)
     sent_at = session.scalars(select(now())).one()
     return _add(session, webhook.id, TEST, _body(TEST, sent_at, {"webhook_id": webhook.id}))
 
@@ -97,52 +103,56 @@ def send_again(session: Session, owner: str, webhook_id: str, delivery_id: str) 
             f"There is no delivery {delivery_id!r} of this webhook.",
             "GET /webhooks/{id}/deliveries lists those of the last 30 days.",
         )
-    if not session.scalar(select(_is_held(Delivery)).where(Delivery.id == delivery_id)):
+    if not session.scalar(select(_is_held()).where(Delivery.id == delivery_id)):
         delivery.status, delivery.failures, delivery.finished_at = "pending", 0, None
         delivery.lease_expires_at, delivery.next_at = None, session.scalars(select(now())).one()
         session.flush()
+        _end_rest(session, webhook_id)
     return delivery
 
 
 def is_any_due(session: Session) -> bool:
     """Whether a claim may find something. It only reads: senders that wait take no lock every second."""
-    return bool(session.scalar(select(exists().where(_is_due()))))
+    return bool(session.scalar(select(exists().where(_has_turn()))))
 
 
-def claim(session: Session) -> Held | None:
-    """Take the delivery that is due longest; two workers never take the same.
+def claim(session: Session) -> Claim | None:
+    """Take what is due longest of the webhook whose turn it is; two workers never send to the same webhook.
 
-    A webhook is sent one message at a time, or nearly: two workers may look at the same moment. So a receiver that
-    lets everybody wait holds up one sender, not all of them.
+    So a receiver that lets everybody wait holds up one sender, not all of them.
     """
-    other = aliased(Delivery)
-    busy = exists().where(other.webhook_id == Delivery.webhook_id, other.id != Delivery.id, _is_held(other))
-    due = select(Delivery.id).where(_is_due(), ~busy).order_by(Delivery.next_at, Delivery.id).limit(1)
-    delivery_id = session.scalar(due.with_for_update(skip_locked=True))
-    if delivery_id is None:
+    next_ = select(Webhook.id).where(_has_turn()).order_by(Webhook.not_before, Webhook.id).limit(1)
+    webhook_id = session.scalar(next_.with_for_update(key_share=True, skip_locked=True))
+    if webhook_id is None:
         return None
+    oldest = select(Delivery.id).where(Delivery.webhook_id == webhook_id, _is_due())
     taken = session.execute(
         update(Delivery)
-        .where(Delivery.id == delivery_id, _is_due())
+        .where(
+            Delivery.id == oldest.order_by(Delivery.next_at, Delivery.id).limit(1).scalar_subquery(),
+            _is_due(),
+        )
         .values(attempt=Delivery.attempt + 1, lease_expires_at=now() + LEASE_SECONDS)
-        .returning(Delivery.attempt, Delivery.failures, Delivery.webhook_id, Delivery.body)
+        .returning(Delivery.id, Delivery.attempt, Delivery.failures, Delivery.body)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if taken is None:
         return None
     recent = Webhook.rotated_at > now() - BOTH_SECRETS_SECONDS
     url, secret, previous = session.execute(
-        select(Webhook.url, Webhook.secret, case((recent, Webhook.previous_secret))).where(
-            Webhook.id == taken.webhook_id
-        )
+        update(Webhook)
+        .where(Webhook.id == webhook_id)
+        .values(not_before=now() + LEASE_SECONDS)
+        .returning(Webhook.url, Webhook.secret, case((recent, Webhook.previous_secret)))
+        .execution_options(synchronize_session=False)
     ).one()
     secrets = (secret,) if previous is None else (secret, previous)
-    return Held(delivery_id, taken.attempt, taken.failures, taken.webhook_id, url, secrets, taken.body)
+    return Claim(taken.id, taken.attempt, taken.failures, webhook_id, url, secrets, taken.body)
 
 
-def succeed(session: Session, held: Held, response_status: int) -> bool:
+def succeed(session: Session, held: Claim, response_status: int) -> bool:
     """End the delivery as delivered; false where somebody else holds it now."""
-    return _write(
+    return _settle(
         session,
         held,
         status="delivered",
@@ -153,20 +163,29 @@ def succeed(session: Session, held: Held, response_status: int) -> bool:
 
 
 def fail_attempt(
-    session: Session, held: Held, response_status: int | None, error: str, pause: float | None
+    session: Session,
+    held: Claim,
+    response_status: int | None,
+    error: str,
+    pause: float | None,
+    rest: float = 0.0,
 ) -> bool:
-    """Try again after the pause, or end the delivery where there is none; false where somebody else holds it now."""
+    """Try again after the pause, or end the delivery where there is none; false where somebody else holds it now.
+
+    For the seconds of `rest` its webhook is sent nothing else either.
+    """
     values: dict[str, Any] = {"status": "failed", "finished_at": now()}
     if pause is not None:
         values = {"next_at": now() + pause}
-    return _write(
-        session, held, failures=held.failures + 1, response_status=response_status, error=error, **values
+    failures = held.failures + 1
+    return _settle(
+        session, held, rest, failures=failures, response_status=response_status, error=error, **values
     )
 
 
-def disable_webhook(session: Session, held: Held, response_status: int, error: str) -> bool:
+def disable_webhook(session: Session, held: Claim, response_status: int, error: str) -> bool:
     """The receiver is gone for good: end the delivery, and all others that wait for it."""
-    session.execute(select(Webhook.id).where(Webhook.id == held.webhook_id).with_for_update(key_share=True))
+    session.execute(select(Webhook.id).where(Webhook.id == held.webhook_id).with_for_update())
     if not fail_attempt(session, held, response_status, error, None):
         return False
     session.execute(
@@ -183,8 +202,16 @@ def disable_webhook(session: Session, held: Held, response_status: int, error: s
 
 
 def forget_old(session: Session) -> None:
-    """Remove deliveries that have been over for their time."""
-    session.execute(delete(Delivery).where(Delivery.finished_at < now() - KEPT_SECONDS))
+    """Remove secrets and deliveries that have been over for their time; what is locked has its turn later."""
+    session.execute(
+        update(Webhook)
+        .where(Webhook.previous_secret.is_not(None), Webhook.rotated_at <= now() - BOTH_SECRETS_SECONDS)
+        .values(previous_secret=None),
+        execution_options={"synchronize_session": False},
+    )
+    old = select(Delivery.id).where(Delivery.finished_at < now() - KEPT_SECONDS).limit(_FORGOTTEN_AT_A_TIME)
+    ids = session.scalars(old.with_for_update(skip_locked=True)).all()
+    session.execute(delete(Delivery).where(Delivery.id.in_(ids)))
 
 
 def _add(session: Session, webhook_id: str, event: str, body: str, job_id: str | None = None) -> Delivery:
@@ -202,24 +229,56 @@ def _body(event: str, seconds: float, data: dict[str, Any]) -> str:
     return json.dumps({"type": event, "timestamp": timestamp, "data": data}, separators=(",", ":"))
 
 
+def _end_rest(session: Session, webhook_id: str) -> None:
+    """Let the webhook have a turn now, since its owner asks for it, unless it has one."""
+    being_sent_to = exists().where(Delivery.webhook_id == webhook_id, _is_held())
+    session.execute(
+        update(Webhook)
+        .where(Webhook.id == webhook_id, Webhook.not_before > now(), ~being_sent_to)
+        .values(not_before=now()),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _has_turn() -> Any:
+    """Whether a webhook may be sent to, and there is something to send."""
+    due = exists().where(Delivery.webhook_id == Webhook.id, _is_due())
+    return and_(Webhook.disabled_at.is_(None), Webhook.not_before <= now(), due)
+
+
 def _is_due() -> Any:
-    free = or_(Delivery.lease_expires_at.is_(None), Delivery.lease_expires_at <= now())
-    return and_(Delivery.status == "pending", Delivery.next_at <= now(), free)
+    """Whether the pause of a delivery is over; whether somebody sends it already, its webhook knows."""
+    return and_(Delivery.status == "pending", Delivery.next_at <= now())
 
 
-def _is_held(delivery: Any) -> Any:
+def _is_held() -> Any:
     """Whether somebody is sending it; of one without a lease nobody is, and a comparison with NULL says nothing."""
-    leased = and_(delivery.lease_expires_at.is_not(None), delivery.lease_expires_at > now())
-    return and_(delivery.status == "pending", leased)
+    leased = and_(Delivery.lease_expires_at.is_not(None), Delivery.lease_expires_at > now())
+    return and_(Delivery.status == "pending", leased)
 
 
-def _write(session: Session, held: Held, **values: Any) -> bool:
-    """Update the delivery only if this claim still holds it."""
+def _settle(session: Session, held: Claim, rest: float = 0.0, **values: Any) -> bool:
+    """Update the delivery and end its webhook's turn, only if this claim still holds it.
+
+    One without a lease was asked for anew, and is not what this claim has sent.
+    """
+    session.execute(select(Webhook.id).where(Webhook.id == held.webhook_id).with_for_update(key_share=True))
     result = session.execute(
         update(Delivery)
-        .where(Delivery.id == held.id, Delivery.attempt == held.attempt, Delivery.status == "pending")
+        .where(
+            Delivery.id == held.id,
+            Delivery.attempt == held.attempt,
+            Delivery.status == "pending",
+            Delivery.lease_expires_at.is_not(None),
+        )
         .values(lease_expires_at=None, **values)
         .execution_options(synchronize_session=False)
     )
     assert isinstance(result, CursorResult)
-    return result.rowcount == 1
+    if result.rowcount == 0:
+        return False
+    session.execute(
+        update(Webhook).where(Webhook.id == held.webhook_id).values(not_before=now() + rest),
+        execution_options={"synchronize_session": False},
+    )
+    return True

@@ -81,8 +81,10 @@ def erase(session: Session, dataset: Dataset) -> None:
 
 def erase_answers(session: Session, subject_id: str) -> None:
     """Erase the recorded answers that quote a dataset or meta-dataset: their keys stay used."""
-    quoting = select(IdempotencyKey).where(IdempotencyKey.subject_id == subject_id)
-    for answer in session.scalars(quoting):
+    quoting = (
+        select(IdempotencyKey).where(IdempotencyKey.subject_id == subject_id).order_by(IdempotencyKey.id)
+    )
+    for answer in session.scalars(quoting.with_for_update()):  # some may expire right now
         _blank(answer, kept=_ANSWER)
     session.flush()
 

@@ -272,6 +272,7 @@ class Webhook(Base):
     previous_secret: Mapped[str | None]  # signs beside the new one for a while after it was rotated
     rotated_at: Mapped[float | None]
     created_at: Mapped[float] = mapped_column(default=now())
+    not_before: Mapped[float] = mapped_column(default=0.0)  # when it may be sent to again, see `deliveries`
     disabled_at: Mapped[float | None]  # when the receiver said that it is gone for good
 
 
@@ -281,7 +282,7 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         Index("uq_deliveries_webhook_id_job_id", "webhook_id", "job_id", unique=True),  # a job ends once
-        _index_where("status = 'pending'", "ix_deliveries_pending", "next_at"),
+        _index_where("status = 'pending'", "ix_deliveries_pending", "webhook_id", "next_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

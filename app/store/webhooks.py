@@ -1,11 +1,11 @@
 """Webhooks: who is told of the end of jobs, and where; what they are told is in `deliveries`."""
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.errors import TooManyWebhooksError, WebhookDisabledError, WebhookNotFoundError
 from app.store import erasing
-from app.store.database import now
+from app.store.database import now, wait_for_turn
 from app.store.ids import new_id
 from app.store.tables import Webhook
 
@@ -20,7 +20,7 @@ def register(
     Raises: TooManyWebhooksError.
     """
     # Registrations of an owner wait for each other here; the count, a statement of its own, then sees the others'.
-    session.execute(select(Webhook.id).where(Webhook.owner == owner).with_for_update(key_share=True))
+    wait_for_turn(session, f"webhooks of {owner}")
     count = session.scalars(select(func.count()).where(Webhook.owner == owner)).one()
     if count >= MOST_WEBHOOKS:
         raise TooManyWebhooksError(
@@ -35,16 +35,20 @@ def register(
     return webhook
 
 
-def get(session: Session, owner: str, webhook_id: str, *, lock: bool = False) -> Webhook:
-    """The owner's webhook; with `lock` no other transaction can change or delete it meanwhile.
+def get(session: Session, owner: str, webhook_id: str) -> Webhook:
+    """The owner's webhook.
 
     Raises: WebhookNotFoundError.
     """
-    query = select(Webhook).where(Webhook.id == webhook_id, Webhook.owner == owner)
-    webhook = session.scalars(query.with_for_update() if lock else query).one_or_none()
-    if webhook is None:
-        raise WebhookNotFoundError(f"There is no webhook {webhook_id!r}.", "GET /webhooks lists yours.")
-    return webhook
+    return _only(session, _by_id(owner, webhook_id), webhook_id)
+
+
+def lock(session: Session, owner: str, webhook_id: str) -> Webhook:
+    """The owner's webhook, which no other transaction changes or deletes meanwhile; jobs may end beside it.
+
+    Raises: WebhookNotFoundError.
+    """
+    return _only(session, _by_id(owner, webhook_id).with_for_update(key_share=True), webhook_id)
 
 
 def get_enabled(session: Session, owner: str, webhook_id: str) -> Webhook:
@@ -52,7 +56,7 @@ def get_enabled(session: Session, owner: str, webhook_id: str) -> Webhook:
 
     Raises: WebhookNotFoundError, WebhookDisabledError.
     """
-    webhook = get(session, owner, webhook_id, lock=True)
+    webhook = lock(session, owner, webhook_id)
     if webhook.disabled_at is not None:
         raise WebhookDisabledError(
             "The receiver answered 410: it is gone for good, so nothing more is sent to it.",
@@ -72,7 +76,7 @@ def rotate(session: Session, owner: str, webhook_id: str, secret: str) -> Webhoo
 
     Raises: WebhookNotFoundError.
     """
-    webhook = get(session, owner, webhook_id, lock=True)
+    webhook = lock(session, owner, webhook_id)
     erasing.erase_answers(session, webhook_id)  # they quote the secret that was
     webhook.previous_secret, webhook.secret = webhook.secret, secret
     webhook.rotated_at = session.scalars(select(now())).one()
@@ -85,7 +89,18 @@ def delete(session: Session, owner: str, webhook_id: str) -> None:
 
     Raises: WebhookNotFoundError.
     """
-    webhook = get(session, owner, webhook_id, lock=True)
+    webhook = _only(session, _by_id(owner, webhook_id).with_for_update(), webhook_id)
     erasing.erase_answers(session, webhook_id)
     session.delete(webhook)
     session.flush()
+
+
+def _by_id(owner: str, webhook_id: str) -> Select[Webhook]:
+    return select(Webhook).where(Webhook.id == webhook_id, Webhook.owner == owner)
+
+
+def _only(session: Session, query: Select[Webhook], webhook_id: str) -> Webhook:
+    webhook = session.scalars(query).one_or_none()
+    if webhook is None:
+        raise WebhookNotFoundError(f"There is no webhook {webhook_id!r}.", "GET /webhooks lists yours.")
+    return webhook

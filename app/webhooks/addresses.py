@@ -1,13 +1,14 @@
 """Where messages may go: addresses that anybody on the internet can reach, unless the operator allows others.
 
 Whoever registers a webhook has this service make requests in its name, from inside its network. So a URL is read strictly, its
-name is resolved once, and if one of the addresses is private the whole is refused. What is connected to is one
-of the very addresses that were checked: a name that resolves otherwise a moment later gains nothing.
+name is resolved once for every attempt, and if one of the addresses is private, or this host's own, the whole is refused. What is
+connected to is one of the very addresses that were checked: a name that resolves otherwise a moment later gains nothing.
 """
 
 import re
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -97,6 +98,16 @@ def read(url: str) -> Endpoint:
     return Endpoint(is_secure, host, port, path + query)
 
 
+def check(url: str, allowed: Networks) -> None:
+    """Refuse a URL of which it is known already that nothing will be sent to it; no name server is asked.
+
+    Raises: WebhookUrlError.
+    """
+    endpoint = read(url)
+    with suppress(ValueError):
+        _check(endpoint, [ip_address(endpoint.host)], allowed)
+
+
 def resolve(endpoint: Endpoint, allowed: Networks, resolver: Resolver | None = None) -> list[Address]:
     """Every address of the endpoint's host, all of them checked; connect to these and ask nobody again.
 
@@ -107,14 +118,7 @@ def resolve(endpoint: Endpoint, allowed: Networks, resolver: Resolver | None = N
     except (OSError, UnicodeError):
         found = []
     addresses = list(dict.fromkeys(ip_address(each) for each in found))
-    if not addresses:
-        raise _refused(f"{endpoint.host} has no address that can be used.", "Check the name.")
-    for address in addresses:
-        if not is_public(address) and not any(address in network for network in allowed):
-            raise _refused(
-                f"{endpoint.host} is in a network that is private or reserved.",
-                "Use an address that the internet can reach; the operator may allow others (WEBHOOK_NETWORKS).",
-            )
+    _check(endpoint, addresses, allowed)
     return addresses
 
 
@@ -125,6 +129,30 @@ def is_public(address: Address) -> bool:
             return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
         return address in _UNICAST_V6 and not any(address in network for network in _SPECIAL_V6)
     return not any(address in network for network in _SPECIAL_V4)
+
+
+def is_own(address: Address) -> bool:
+    """Whether the address is one of this host's: what listens there may trust whoever comes from the host itself."""
+    family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
+def _check(endpoint: Endpoint, addresses: list[Address], allowed: Networks) -> None:
+    # One refusal for all: whoever registers webhooks learns nothing about the names of this network.
+    if not addresses or not all(_is_allowed(each, allowed) for each in addresses):
+        raise _refused(
+            f"{endpoint.host} has no address, or one that is private or reserved.",
+            "Use an address that the internet can reach; the operator may allow others (WEBHOOK_NETWORKS).",
+        )
+
+
+def _is_allowed(address: Address, allowed: Networks) -> bool:
+    return any(address in network for network in allowed) or (is_public(address) and not is_own(address))
 
 
 def _usual_port(is_secure: bool) -> int:

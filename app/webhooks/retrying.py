@@ -7,6 +7,7 @@ from app.webhooks.sending import Answer
 # Before the second attempt, the third, and so on; after the last of them a delivery has failed.
 PAUSES = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 LONGEST_PAUSE = 86_400.0  # that a receiver may ask for
+LONGEST_REST = 60.0  # unless the receiver asks for more
 _JITTER = 0.2  # so that what failed together does not come back together
 _GONE = 410
 _BUSY = (429, 503)
@@ -31,11 +32,24 @@ def reason(answer: Answer) -> str:
     return f"HTTP status {answer.status}."
 
 
+def rest(answer: Answer, pause: float | None) -> float:
+    """Seconds in which the receiver is sent nothing else either: one that is silent or busy would only get more to do.
+
+    `pause` is that of the delivery.
+    """
+    if answer.status is not None and answer.status not in _BUSY:
+        return 0.0
+    return max(min(pause or LONGEST_REST, LONGEST_REST), _asked_for(answer))
+
+
 def pause(answer: Answer, failures: int) -> float | None:
     """Seconds until the next attempt after so many that failed before this one; None where there is none."""
     if failures >= len(PAUSES):
         return None
     scheduled = PAUSES[failures] * random.uniform(1.0, 1.0 + _JITTER)  # noqa: S311  jitter, not secrecy
-    if answer.status in _BUSY and answer.retry_after is not None:
-        return max(scheduled, min(answer.retry_after, LONGEST_PAUSE))
-    return scheduled
+    return max(scheduled, _asked_for(answer))
+
+
+def _asked_for(answer: Answer) -> float:
+    """How long a busy receiver wants to be left alone."""
+    return min(answer.retry_after or 0.0, LONGEST_PAUSE) if answer.status in _BUSY else 0.0

@@ -4,6 +4,7 @@ The socket is connected here, to the address that was checked, while the certifi
 connection is used once. Whatever drips in slowly ends with the time that all of it may take.
 """
 
+import http
 import http.client
 import io
 import socket
@@ -45,12 +46,14 @@ class Sender:
 
     def send(self, url: str, message_id: str, body: str, secrets: tuple[str, ...]) -> Answer:
         """Post the signed message; never raises for what the address, the network or the receiver does."""
+        # A name server has its own patience; one that was slow leaves that much less to the receiver, or nothing.
+        deadline = time.monotonic() + self.total_seconds
         content = body.encode()
         try:
             endpoint = read(url)
             addresses = resolve(endpoint, self.allowed, self.resolver)
             headers = signed_headers(message_id, int(time.time()), content, secrets)
-            return self._post(endpoint, addresses, _request(endpoint, headers, content))
+            return self._post(endpoint, addresses, _request(endpoint, headers, content), deadline)
         except WebhookUrlError as error:
             return Answer(None, error.detail)
         except TimeoutError:
@@ -62,27 +65,27 @@ class Sender:
         except http.client.HTTPException as error:
             return Answer(None, f"The answer is no HTTP: {type(error).__name__}.")
 
-    def _post(self, endpoint: Endpoint, addresses: list[Address], request: bytes) -> Answer:
-        deadline = time.monotonic() + self.total_seconds
+    def _post(self, endpoint: Endpoint, addresses: list[Address], request: bytes, deadline: float) -> Answer:
         with self._connect(endpoint, addresses, deadline) as connection:
             connection.settimeout(_left(deadline))
             connection.sendall(request)
-            response = http.client.HTTPResponse(_Incoming(connection, deadline), method="POST")  # type: ignore[arg-type]  # it asks for a file alone
+            response = _FinalResponse(_Incoming(connection, deadline), method="POST")  # type: ignore[arg-type]  # it asks for a file alone
             response.begin()
             # A well-bred receiver is heard out; its status is known however the body ends.
-            with suppress(OSError, http.client.HTTPException):
+            with suppress(OSError, http.client.HTTPException, ValueError):
                 response.read(_MOST_BYTES)
             return Answer(response.status, retry_after=_seconds(response.headers.get("Retry-After")))
 
     def _connect(self, endpoint: Endpoint, addresses: list[Address], deadline: float) -> socket.socket:
-        """A connection to the first of the addresses that takes one."""
+        """A connection to the first of the addresses that takes one; those that are silent leave time for the others."""
         until = min(deadline, time.monotonic() + self.connect_seconds)
-        for number, address in enumerate(addresses, start=1):
+        for untried in range(len(addresses), 0, -1):
+            address = (str(addresses[-untried]), endpoint.port)
             try:
-                connection = socket.create_connection((str(address), endpoint.port), timeout=_left(until))
+                connection = socket.create_connection(address, timeout=_left(until) / untried)
                 break
             except OSError:
-                if number == len(addresses):
+                if untried == 1:
                     raise
         if not endpoint.is_secure:
             return connection
@@ -92,6 +95,17 @@ class Sender:
         except BaseException:
             connection.close()
             raise
+
+
+class _FinalResponse(http.client.HTTPResponse):
+    """The response after those that only announce it, of which the standard library skips 100 alone."""
+
+    def begin(self) -> None:
+        """Read the status line and the headers."""
+        super().begin()
+        while 100 <= self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers = None  # type: ignore[assignment]  # begins anew
+            super().begin()
 
 
 class _Incoming(io.RawIOBase):
@@ -146,7 +160,7 @@ def _seconds(retry_after: str | None) -> float | None:
         return float(given[:9])
     try:
         until = parsedate_to_datetime(given)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter where a number of the date is huge
         return None
     aware = until if until.tzinfo else until.replace(tzinfo=UTC)
     return max(0.0, (aware - datetime.now(UTC)).total_seconds())

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("previous_secret", sa.String(length=255), nullable=True),
         sa.Column("rotated_at", sa.Double(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("not_before", sa.Double(), nullable=False),
         sa.Column("disabled_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
     )
@@ -54,7 +55,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_deliveries_finished_at"), "deliveries", ["finished_at"], unique=False)
     pending = sa.text("status = 'pending'")
     op.create_index(
-        "ix_deliveries_pending", "deliveries", ["next_at"], sqlite_where=pending, postgresql_where=pending
+        "ix_deliveries_pending",
+        "deliveries",
+        ["webhook_id", "next_at"],
+        sqlite_where=pending,
+        postgresql_where=pending,
     )
 
 

@@ -15,6 +15,8 @@ from tests.service import data
 from tests.service.watched import standing_job
 from tests.store.test_deliveries import lose_lease
 
+pytestmark = pytest.mark.requirement("A4")
+
 
 @pytest.fixture
 def said() -> Iterator[Receiver]:

@@ -15,11 +15,13 @@ from app.errors import (
 )
 from app.store import deliveries, jobs, webhooks
 from app.store.database import Database, now
-from app.store.deliveries import Held
+from app.store.deliveries import Claim
 from app.store.tables import Delivery, Job, Webhook
 from app.webhooks.signing import new_secret
 from tests.store.test_claiming import begin_job, finish_experiment, write
 from tests.store.test_claiming import claim as claim_task
+
+pytestmark = pytest.mark.requirement("A4")
 
 
 def register(database: Database, **options: Any) -> str:
@@ -43,7 +45,7 @@ def only(database: Database) -> Delivery:
     return delivery
 
 
-def claim(database: Database) -> Held | None:
+def claim(database: Database) -> Claim | None:
     return write(database, deliveries.claim)
 
 
@@ -68,19 +70,30 @@ def tell_nothing(database: Database, webhook_id: str, times: int) -> None:
 
 
 def lose_lease(database: Database) -> None:
-    change = update(Delivery).values(lease_expires_at=now() - 1)
-    write(database, lambda session: session.execute(change))
+    """Let the time be over that workers have for what they hold."""
+
+    def change(session: Any) -> None:
+        session.execute(update(Delivery).values(lease_expires_at=now() - 1))
+        session.execute(update(Webhook).values(not_before=now() - 1))
+
+    write(database, change)
 
 
 def make_due(database: Database) -> None:
-    write(database, lambda session: session.execute(update(Delivery).values(next_at=now() - 1)))
+    """Let all pauses be over."""
+
+    def change(session: Any) -> None:
+        session.execute(update(Delivery).values(next_at=now() - 1))
+        session.execute(update(Webhook).values(not_before=now() - 1))
+
+    write(database, change)
 
 
-def succeed(database: Database, held: Held) -> bool:
+def succeed(database: Database, held: Claim) -> bool:
     return write(database, lambda session: deliveries.succeed(session, held, 204))
 
 
-def fail_attempt(database: Database, held: Held, pause: float | None) -> bool:
+def fail_attempt(database: Database, held: Claim, pause: float | None) -> bool:
     return write(
         database, lambda session: deliveries.fail_attempt(session, held, 500, "HTTP status 500", pause)
     )
