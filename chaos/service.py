@@ -26,7 +26,7 @@ from app.store.tables import Task
 from chaos import processes
 from chaos.proxy import Proxy, proxy
 from tests import servers
-from tests.deployments import wait_until
+from tests.deployments import WORKER, wait_until
 from tests.servers import Server
 
 SQLITE, POSTGRES, REDIS = "sqlite", "postgres", "redis"
@@ -133,9 +133,7 @@ class Service:
         """A worker process at this place, which nobody else is using; it takes seconds until it is warm."""
         parent = str(os.getpid())
         embedded = [sys.executable, "-m", "workers", parent]
-        # All of them have the same name here, and none has anything to tell the others.
-        celery = ["celery", "-A", "workers.main", "worker", "--without-mingle", "--without-gossip"]
-        command = celery if self.is_distributed else embedded
+        command = WORKER if self.is_distributed else embedded
         return Worker(place, self.run(place, command))
 
     def restart_worker(self, worker: Worker) -> None:
