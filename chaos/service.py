@@ -54,13 +54,17 @@ class Worker:
 
 @dataclass
 class Service:
-    """An API, `size` workers, and what they need. `workers` are those that an act may do anything to."""
+    """An API, `size` workers, and what they need. `workers` are those that an act may do anything to.
+
+    On a machine that has other things to do, whatever is promised within seconds may take `patience` times as long.
+    """
 
     setup: str
     folder: Path
     environment: dict[str, str]
     lease_seconds: float
     size: int
+    patience: float = 1.0
     postgres: Server | None = None
     redis: Server | None = None
     proxy: Proxy | None = None
@@ -208,7 +212,9 @@ class Service:
 
 
 @contextmanager
-def service(setup: str, lease_seconds: float = 10.0, size: int = WORKERS) -> Iterator[Service]:
+def service(
+    setup: str, lease_seconds: float = 10.0, size: int = WORKERS, patience: float = 1.0
+) -> Iterator[Service]:
     """A running service of this set-up with servers of its own; what it left is still there for the act to look at."""
     with ExitStack() as stack:
 
@@ -230,7 +236,9 @@ def service(setup: str, lease_seconds: float = 10.0, size: int = WORKERS) -> Ite
             between = stack.enter_context(proxy(urlsplit(parts["redis"].url).port or 0))
             environment["REDIS_URL"] = f"redis://127.0.0.1:{between.port}/0"
             parts["proxy"] = between
-        started_service = Service(setup, folder("service"), environment, lease_seconds, size, **parts)
+        started_service = Service(
+            setup, folder("service"), environment, lease_seconds, size, patience, **parts
+        )
         try:
             started_service.start()
             yield started_service
