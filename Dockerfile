@@ -49,13 +49,13 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=worker-environment /opt/venv /opt/venv
 USER metaselect
-CMD ["celery", "-A", "workers.main", "worker", "--loglevel", "INFO"]
+CMD ["celery", "-A", "workers.main", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
 
 # The worker on the queue `gpu`: with RealMLP and TabM. PyTorch's wheel brings its CUDA libraries itself, so the base may stay.
 FROM worker AS worker-gpu
 COPY --from=worker-gpu-environment /opt/venv /opt/venv
 ENV WORKER_QUEUE=gpu
-CMD ["celery", "-A", "workers.main", "worker", "--loglevel", "INFO"]
+CMD ["celery", "-A", "workers.main", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
 
 # The API comes last, so that a build without a target yields it.
 FROM base AS api

@@ -52,6 +52,10 @@ def _arguments() -> argparse.Namespace:
     unknown = {*(asked.only or ()), *asked.count} - set(names)
     if unknown:
         parser.error(f"no such act: {', '.join(sorted(unknown))}")
+    if not any(
+        setup in act.counts for act in ACTS if act.name in (asked.only or names) for setup in asked.setup
+    ):
+        parser.error(f"none of that happens to {', '.join(asked.setup)}")
     return asked
 
 

@@ -35,7 +35,16 @@ def ask(
         except httpx.TransportError:  # it may have been done nevertheless
             time.sleep(_PAUSE_SECONDS)
             continue
-        if response.is_success or response.json().get("code") not in _AGAIN:
+        if response.is_success or _code(response) not in _AGAIN:
             return response, times
         time.sleep(_PAUSE_SECONDS)
     raise TimeoutError(f"Nobody answered {method} {path} for {patience_seconds:g} s.")
+
+
+def _code(response: httpx.Response) -> str | None:
+    """What the API calls the problem; None where it was not the API that answered, or it could not even say so."""
+    try:
+        problem = response.json()
+    except ValueError:
+        return None
+    return problem.get("code") if isinstance(problem, dict) else None

@@ -47,7 +47,7 @@ def dealt(setup: str, count: int) -> list[Case]:
 
 def break_steps(service: Service, count: int, report: Report) -> None:
     """Arm one failpoint after another under load, lead the service to it, and start again what died."""
-    with receiver() as hearing:
+    with receiver() as hearing:  # until the last message was delivered
         with load(service, outstanding=4) as submitting:
             triggers = Triggers(service, hearing.url)
             scene = _Scene(service, report, triggers)

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections import Counter
 
 from chaos import oracle, processes
 from chaos.load import load
@@ -11,7 +12,8 @@ from tests.deployments import wait_until
 
 _HELD_SECONDS = 60.0
 _NOTICED_SECONDS = 20.0  # beyond the lease: so long Postgres keeps locks of a client that fell silent
-_REFUSED = ("task_was_lost", "lease_lost")  # what a worker logs that finds itself overtaken
+# What a worker logs that finds itself overtaken: when it writes a result, or when it renews its lease.
+_OVERTAKEN = {"writes refused": "task_was_lost", "leases found lost": "lease_lost"}
 
 
 def freeze_workers(service: Service, count: int, report: Report) -> None:
@@ -31,14 +33,13 @@ def freeze_workers(service: Service, count: int, report: Report) -> None:
 
 def _freeze_some(service: Service, report: Report) -> set[str]:
     *victims, _ = service.workers  # one goes on, and notices
-    before = {victim.place: _refusals(service, victim) for victim in victims}
+    before = {victim.place: _overtaken(service, victim) for victim in victims}
     held = {victim.place: _stop_in_mid_job(service, victim) for victim in victims}
     frozen_at = time.monotonic()
     tasks = {task_id for ids in held.values() for task_id in ids}
+    most_seconds = service.lease_seconds + _NOTICED_SECONDS * service.patience
     try:
-        wait_until(
-            lambda: not _still_held(service, victims), service.lease_seconds + _NOTICED_SECONDS, every=0.2
-        )
+        wait_until(lambda: not _still_held(service, victims), most_seconds, every=0.2)
         report.sample("from the freeze until its tasks were taken back", time.monotonic() - frozen_at)
     except AssertionError:
         report.demand_none(tasks, "tasks that a frozen worker kept")
@@ -48,12 +49,14 @@ def _freeze_some(service: Service, report: Report) -> set[str]:
     for victim in victims:
         report.add("workers frozen")
         try:
-            wait_until(
-                lambda victim=victim: _refusals(service, victim) > before[victim.place], _HELD_SECONDS, 0.2
+            noticed = wait_until(
+                lambda victim=victim: _overtaken(service, victim) - before[victim.place], _HELD_SECONDS, 0.2
             )
-            report.add("writes refused")
         except AssertionError:
             report.demand(False, f"{victim.place} was overtaken while it was frozen, and did not notice")
+            continue
+        for name in _OVERTAKEN:
+            report.add(name, noticed[name])
     return tasks
 
 
@@ -79,6 +82,6 @@ def _still_held(service: Service, victims: list[Worker]) -> set[int]:
     return {victim.pid for victim in victims} & service.holders().keys()
 
 
-def _refusals(service: Service, victim: Worker) -> int:
+def _overtaken(service: Service, victim: Worker) -> Counter[str]:
     log = service.log(victim.place)
-    return sum(log.count(event) for event in _REFUSED)
+    return Counter({name: log.count(event) for name, event in _OVERTAKEN.items()})

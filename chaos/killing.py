@@ -1,23 +1,26 @@
-"""Workers are killed with SIGKILL, most of them in the middle of a job; how soon that is noticed."""
+"""Workers are killed with SIGKILL, most of them in the middle of a job; how soon their child is gone, and who notices."""
 
 import random
 import signal
 import time
 
 from chaos import oracle, processes
-from chaos.load import load
+from chaos.load import LONG, LONG_COLUMNS, LONG_ROWS, load, measure, upload
 from chaos.report import Report
 from chaos.service import Service, Worker, send
 from tests.deployments import wait_until
 
 MID_JOB_SHARE = 0.6  # at least
-_ANYBODY_EVERY = 5  # kills, from the first on; the others are aimed
+_ROUND = (
+    5  # kills: the first of anybody, the second in a long computation, the others aimed at who holds a task
+)
 _OUTSTANDING = 16  # some wait for the end of a dead worker's lease, and there must be others to do
 _HELD_SECONDS = 60.0
-_GONE_SECONDS = 5.0
+_GONE = "from the kill until the process that computed was gone"
+_GONE_SECONDS = 5.0  # much less than the long computation takes
+_MOST_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 0.3
 _NOTICED_SECONDS = 5.0  # beyond the lease
-
 
 Deaths = dict[str, list[float]]  # of the workers that held a task, by the clock that the database has too
 
@@ -27,10 +30,16 @@ def kill_workers(service: Service, count: int, report: Report) -> None:
     chance = random.Random(count)  # noqa: S311  no secret
     first = oracle.last_entry(service)
     deaths: Deaths = {}
+    long_id = upload(service, LONG_ROWS, LONG_COLUMNS)
     with load(service, _OUTSTANDING) as submitting:
         for number in range(count):
-            victim = _choose(service, chance, in_mid_job=bool(number % _ANYBODY_EVERY))
-            _kill_one(service, victim, deaths, report)
+            if number % _ROUND == 1:
+                _kill_in_long_computation(service, long_id, deaths, report)
+            else:
+                victim = _choose(service, chance, in_mid_job=bool(number % _ROUND))
+                _kill_one(service, victim, deaths, report)
+    report.demand(report.counts.get("killed in a long computation"), "nobody died in a long computation")
+    report.demand_quick(_GONE, _GONE_SECONDS * service.patience, percent=100)
     _note_losses(service, deaths, first, report)
     report.demand(
         report.counts["killed in mid-job"] >= int(MID_JOB_SHARE * count),
@@ -39,41 +48,63 @@ def kill_workers(service: Service, count: int, report: Report) -> None:
     oracle.check(service, report, submitting)
 
 
+def _kill_in_long_computation(service: Service, dataset_id: str, deaths: Deaths, report: Report) -> None:
+    """Kill whoever computes what takes much longer than its process may live on; then nobody need do it any more."""
+    job_id = measure(service, dataset_id, LONG)
+    ((task_id,),) = oracle.rows(service, "SELECT id FROM tasks WHERE job_id = :id", id=job_id)
+
+    def computing() -> Worker | None:
+        if task_id not in processes.computing(service.mark).values():
+            return None
+        held = service.holders()
+        return next((each for each in _expendable(service) if task_id in held.get(each.pid, [])), None)
+
+    victim: Worker = wait_until(computing, _HELD_SECONDS * service.patience, every=0.1)
+    _kill_one(service, victim, deaths, report)
+    report.add("killed in a long computation", task_id in deaths)
+    service.http.post(f"/jobs/{job_id}/cancel").raise_for_status()
+
+
 def _kill_one(service: Service, victim: Worker, deaths: Deaths, report: Report) -> None:
     send(victim.process, signal.SIGKILL)
     at = time.time()
     held = service.holders().get(victim.pid, [])  # a dead worker's rows stand still
+    children = {pid for pid, task_id in processes.computing(service.mark).items() if task_id in held}
     for task_id in held:
         deaths.setdefault(task_id, []).append(at)
     report.add("kills")
     report.add("killed in mid-job", bool(held))
     try:
-        wait_until(lambda: not set(held) & set(processes.computing(service.mark).values()), _GONE_SECONDS)
+        wait_until(lambda: all(map(processes.is_over, children)), _MOST_SECONDS)
     except AssertionError:
-        report.demand_none(held, "tasks that were computed on after their worker's death")
+        report.demand_none(held, f"tasks that were computed {_MOST_SECONDS:g} s after their worker's death")
+    if children:
+        report.sample(_GONE, time.time() - at)
     if victim in service.workers:
         service.restart_worker(victim)
 
 
 def _choose(service: Service, chance: random.Random, *, in_mid_job: bool) -> Worker:
-    """A worker that holds a task for some time now; or any, be it idle or only starting.
-
-    Somebody else is up who can notice, as wherever more than one worker runs.
-    """
+    """A worker that holds a task for some time now; or any, be it idle or only starting."""
 
     def candidates() -> list[Worker]:
-        there = [worker for worker in service.all_workers() if not processes.is_over(worker.pid)]
-        up, holding = service.seen(), service.holders()
-        up &= {worker.pid for worker in there}
-        return [worker for worker in there if (worker.pid in holding or not in_mid_job) and up - {worker.pid}]
+        holding = service.holders()
+        return [each for each in _expendable(service) if each.pid in holding or not in_mid_job]
 
     def chosen() -> Worker | None:
-        worker = chance.choice(wait_until(candidates, _HELD_SECONDS, every=0.1))
+        worker = chance.choice(wait_until(candidates, _HELD_SECONDS * service.patience, every=0.1))
         time.sleep(chance.uniform(0, _LONGEST_PAUSE_SECONDS))
         return worker if worker.pid in service.holders() or not in_mid_job else None
 
-    chosen_worker: Worker = wait_until(chosen, _HELD_SECONDS, every=0.0)
+    chosen_worker: Worker = wait_until(chosen, _HELD_SECONDS * service.patience, every=0.0)
     return chosen_worker
+
+
+def _expendable(service: Service) -> list[Worker]:
+    """Workers without which somebody else is up who can notice, as wherever more than one worker runs."""
+    there = [worker for worker in service.all_workers() if not processes.is_over(worker.pid)]
+    up = service.seen() & {worker.pid for worker in there}
+    return [worker for worker in there if up - {worker.pid}]
 
 
 def _note_losses(service: Service, deaths: Deaths, first: int, report: Report) -> None:
@@ -90,7 +121,8 @@ def _note_losses(service: Service, deaths: Deaths, first: int, report: Report) -
         )
         for kill, notice in zip(kills, noticed, strict=False):
             report.sample("from the kill until it was noticed", notice - kill)
-    report.demand_quick("from the kill until it was noticed", service.lease_seconds + _NOTICED_SECONDS)
+    limit = service.lease_seconds + _NOTICED_SECONDS * service.patience
+    report.demand_quick("from the kill until it was noticed", limit)
     failed = oracle.effects(service, "failure", after=first)
     report.demand_none(
         (entry.subject for entry in failed), "tasks that were called failed though they were killed"

@@ -4,11 +4,10 @@ import random
 import signal
 import time
 
-import httpx
 import redis
 
 from chaos import oracle
-from chaos.load import load
+from chaos.load import Load, load
 from chaos.report import Report
 from chaos.service import Service
 
@@ -16,8 +15,10 @@ JOBS_PER_OUTAGE = 34  # of Postgres and of Redis: with 30 of each, 2,000 jobs
 FLUSHED_EVERY = 3  # kills of Redis
 FREEZES_PER_DISCONNECT = 0.1
 _AWAY_SECONDS = (0.0, 1.5)
-FROZEN_SECONDS = 6.0  # longer than the API waits for a broker
+_FROZEN_SECONDS = 6.0  # longer than the API does not ask a broker that fell silent
 _ANSWER_SECONDS = 10.0  # the API's most for a request without a broker
+_DELAY_SECONDS = 1.0  # what a frozen broker costs one request at least
+_FROZEN = "answer to a new job while the broker is frozen"
 
 
 def restart_servers(service: Service, count: int, report: Report) -> None:
@@ -55,28 +56,29 @@ def break_connections(service: Service, count: int, report: Report) -> None:
     with load(service) as submitting:
         for drop in breaking:
             if drop is None:
-                _freeze_broker(service, report)
+                _freeze_broker(service, submitting, report)
             else:
                 report.add("connections broken off", drop())
                 report.add("disconnects")
                 time.sleep(chance.uniform(0.1, 0.9))
+    report.demand(report.counts["connections broken off"] > 0, "no connection was broken off")
+    report.demand_quick(_FROZEN, _ANSWER_SECONDS * service.patience)
+    report.demand(max(report.samples[_FROZEN]) > _DELAY_SECONDS, "no request met the frozen broker")
     _demand_no_failures(service, first, report)
     oracle.check(service, report, submitting)
 
 
-def _freeze_broker(service: Service, report: Report) -> None:
-    """Nobody notices more than a delay: the API says no word about jobs that it accepts meanwhile, but accepts them."""
+def _freeze_broker(service: Service, submitting: Load, report: Report) -> None:
+    """Nobody notices more than a delay: the API cannot tell any worker of jobs that it accepts meanwhile, but accepts them."""
     assert service.proxy is not None
     service.proxy.freeze()
     report.add("freezes")
     try:
-        thawed_at = time.monotonic() + FROZEN_SECONDS
+        thawed_at = time.monotonic() + _FROZEN_SECONDS
         while time.monotonic() < thawed_at:
             began = time.monotonic()
-            service.http.get(
-                "/jobs", params={"limit": 1}, timeout=httpx.Timeout(_ANSWER_SECONDS)
-            ).raise_for_status()
-            report.sample("answer while the broker is frozen", time.monotonic() - began)
+            submitting.submit(0)  # it rings
+            report.sample(_FROZEN, time.monotonic() - began)
             time.sleep(0.5)
     finally:
         service.proxy.thaw()

@@ -26,7 +26,7 @@ from app.store.tables import Task
 from chaos import processes
 from chaos.proxy import Proxy, proxy
 from tests import servers
-from tests.deployments import wait_until
+from tests.deployments import WORKER, wait_until
 from tests.servers import Server
 
 SQLITE, POSTGRES, REDIS = "sqlite", "postgres", "redis"
@@ -54,13 +54,17 @@ class Worker:
 
 @dataclass
 class Service:
-    """An API, `size` workers, and what they need. `workers` are those that an act may do anything to."""
+    """An API, `size` workers, and what they need. `workers` are those that an act may do anything to.
+
+    On a machine that has other things to do, whatever is promised within seconds may take `patience` times as long.
+    """
 
     setup: str
     folder: Path
     environment: dict[str, str]
     lease_seconds: float
     size: int
+    patience: float = 1.0
     postgres: Server | None = None
     redis: Server | None = None
     proxy: Proxy | None = None
@@ -133,9 +137,7 @@ class Service:
         """A worker process at this place, which nobody else is using; it takes seconds until it is warm."""
         parent = str(os.getpid())
         embedded = [sys.executable, "-m", "workers", parent]
-        # All of them have the same name here, and none has anything to tell the others.
-        celery = ["celery", "-A", "workers.main", "worker", "--without-mingle", "--without-gossip"]
-        command = celery if self.is_distributed else embedded
+        command = WORKER if self.is_distributed else embedded
         return Worker(place, self.run(place, command))
 
     def restart_worker(self, worker: Worker) -> None:
@@ -210,7 +212,9 @@ class Service:
 
 
 @contextmanager
-def service(setup: str, lease_seconds: float = 10.0, size: int = WORKERS) -> Iterator[Service]:
+def service(
+    setup: str, lease_seconds: float = 10.0, size: int = WORKERS, patience: float = 1.0
+) -> Iterator[Service]:
     """A running service of this set-up with servers of its own; what it left is still there for the act to look at."""
     with ExitStack() as stack:
 
@@ -232,7 +236,9 @@ def service(setup: str, lease_seconds: float = 10.0, size: int = WORKERS) -> Ite
             between = stack.enter_context(proxy(urlsplit(parts["redis"].url).port or 0))
             environment["REDIS_URL"] = f"redis://127.0.0.1:{between.port}/0"
             parts["proxy"] = between
-        started_service = Service(setup, folder("service"), environment, lease_seconds, size, **parts)
+        started_service = Service(
+            setup, folder("service"), environment, lease_seconds, size, patience, **parts
+        )
         try:
             started_service.start()
             yield started_service

@@ -22,7 +22,7 @@ from sqlalchemy import func, select
 from app.store.database import now
 from app.store.tables import Task
 from benchmarks import recording
-from chaos import oracle, processes
+from chaos import oracle, processes, versions
 from chaos.load import load
 from chaos.performing import figures
 from chaos.report import Report
@@ -95,7 +95,7 @@ def main() -> int:
         "--record", action="store_true", help="write the figures beside the benchmarks' results"
     )
     asked = parser.parse_args()
-    report = Report("soak", asked.setup, round(asked.minutes))
+    report = Report("soak", asked.setup, round(asked.minutes), versions.code())
     with service(asked.setup) as started:
         oracle.keep_log(started)
         soak(started, 60 * asked.minutes, report)

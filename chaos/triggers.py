@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,10 @@ from app.failpoints import Step
 from app.store import metadatasets
 from chaos import oracle, processes
 from chaos.customer import ask
-from chaos.load import BUDGET_SECONDS, QUICK, upload
+from chaos.load import LONG, LONG_COLUMNS, LONG_ROWS, QUICK, measure, upload
 from chaos.service import Service, Worker, send
 from tests.deployments import wait_until
 
-_LONG = "clf-xgboost-slow"  # several seconds of boosting on that many rows and columns
-_LONG_ROWS, _LONG_COLUMNS = 2000, 30
 _SECONDS = 60.0
 _IMPORT_SECONDS = 300.0
 _META_DATASET, _OWNER = "measured-elsewhere", "local"
@@ -36,13 +35,11 @@ class Triggers:
     webhook_url: str
     webhook_id: str = field(init=False)
     _small: str = field(init=False)
-    _long: str = field(init=False)
     _has_meta_dataset: bool = False
     _seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self._small = upload(self.service)
-        self._long = upload(self.service, _LONG_ROWS, _LONG_COLUMNS)
         self.webhook_id = self._register(self.webhook_url)
 
     def of(self, step: Step) -> Callable[[], object]:
@@ -62,12 +59,12 @@ class Triggers:
             Step.ROTATE_SECRET: lambda: self._ask("POST", f"/webhooks/{self.webhook_id}/secret"),
             Step.TEST_WEBHOOK: self._test_webhook,
             Step.RETRY_DELIVERY: self._retry_delivery,
-            Step.RENEW_LEASE: lambda: self._submit(self._long, _LONG),
+            Step.RENEW_LEASE: self._running,
             Step.RELEASE_TASK: self._stop_busy_worker,
             Step.SIGN_OFF: self._stop_worker,
             Step.END_CANCELLED: self._cancel_running,
             Step.EXPIRE_DATASET: self._age_dataset,
-            Step.CACHE_BLOB: lambda: self._submit(self._upload(), QUICK[0]),
+            Step.CACHE_BLOB: lambda: measure(self.service, self._upload(), QUICK[0]),
             Step.CLAIM_DELIVERY: self._test_webhook,
             Step.SEND_DELIVERY: self._test_webhook,
             Step.SETTLE_DELIVERY: self._test_webhook,
@@ -83,19 +80,13 @@ class Triggers:
         """A dataset with rows that nobody has seen: no cache holds it."""
         return upload(self.service, seed=next(self._seeds))
 
-    def _submit(self, dataset_id: str, configuration: str) -> str:
-        body = {
-            "kind": "measurement",
-            "dataset_id": dataset_id,
-            "configurations": [configuration],
-            "time_budget_seconds": BUDGET_SECONDS,
-        }
-        job_id: str = self._ask("POST", "/jobs", json=body).raise_for_status().json()["id"]
-        return job_id
+    @cached_property
+    def _long(self) -> str:
+        return upload(self.service, LONG_ROWS, LONG_COLUMNS)
 
     def _running(self) -> str:
-        """A job that somebody computes for some seconds to come."""
-        job_id = self._submit(self._long, _LONG)
+        """A job that somebody computes for half a minute to come."""
+        job_id = measure(self.service, self._long, LONG)
         query = "SELECT id FROM tasks WHERE job_id = :id AND status = 'running'"
         wait_until(lambda: oracle.rows(self.service, query, id=job_id), _SECONDS)
         return job_id

@@ -17,6 +17,10 @@ from app.config import Settings
 from app.store.database import Database
 from tests.servers import free_port
 
+# As docker-compose.yml starts it.
+WORKER = [
+    "celery", "-A", "workers.main", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip",
+]  # fmt: skip
 _START_SECONDS = 60.0
 _BIN = Path(sys.executable).parent
 
@@ -70,9 +74,7 @@ class Deployment:
 
     def start_worker(self, **environment: str) -> None:
         assert not self.embedded, "an embedded service keeps its worker alive itself"
-        self.workers.append(
-            self._run(f"worker{len(self.workers)}", ["celery", "-A", "workers.main", "worker"], environment)
-        )
+        self.workers.append(self._run(f"worker{len(self.workers)}", WORKER, environment))
 
     def kill_worker(self) -> set[psutil.Process]:
         """kill -9 the worker process; returns what it had started, computing children included."""

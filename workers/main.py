@@ -1,4 +1,4 @@
-"""The distributed worker: `celery -A workers.main worker`. Its messages only say that there is work."""
+"""The distributed worker: `celery -A workers.main worker --without-mingle --without-gossip`. Its messages only say that there is work."""
 
 from app.config import Settings, pin_threads
 

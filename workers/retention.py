@@ -14,6 +14,7 @@ from app.config import Settings
 from app.failpoints import Step
 from app.store import blobs, datasets, deliveries, idempotency, tasks
 from app.store.database import Database, commit
+from workers.experiments.calibration import PROBE_FILE
 
 log = structlog.get_logger(__name__)
 
@@ -64,14 +65,17 @@ def _empty_scratch(database: Database, scratch_dir: Path, seconds: float) -> Non
     abandoned = {
         name: path
         for name, path in _entries(scratch_dir).items()
-        if path.is_dir() and _is_older(path, seconds)
+        if name != PROBE_FILE and _is_older(path, seconds)
     }
     if not abandoned:
         return
     with database.read() as session:
         in_use = {f"{task_id}-{attempt}" for task_id, attempt in tasks.running(session)}
     for name in abandoned.keys() - in_use:
-        shutil.rmtree(abandoned[name], ignore_errors=True)
+        if abandoned[name].is_dir():
+            shutil.rmtree(abandoned[name], ignore_errors=True)
+        else:  # a probe that was never finished
+            abandoned[name].unlink(missing_ok=True)
 
 
 def _entries(folder: Path) -> dict[str, Path]:

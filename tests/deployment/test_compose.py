@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from app.config import Settings
+from tests.deployments import WORKER
 
 _ROOT = Path(__file__).parents[2]
 _PROJECT_SERVICES = ("migrate", "api", "worker", "worker-gpu")
@@ -58,6 +59,13 @@ def test_an_image_alone_runs_the_command_that_compose_gives_it(name):
 @pytest.mark.parametrize("name", _PROJECT_SERVICES)
 def test_commands_start_with_an_installed_executable(name):
     assert (Path(sysconfig.get_path("scripts")) / _SERVICES[name]["command"][0]).is_file()
+
+
+@pytest.mark.parametrize("name", ["worker", "worker-gpu"])
+def test_workers_run_as_the_page_says_and_as_they_are_tested(name):
+    command = _SERVICES[name]["command"]
+    assert command == WORKER
+    assert " ".join(command) in (_ROOT / "docs" / "operations.md").read_text()
 
 
 @pytest.mark.parametrize("name", _PROJECT_SERVICES)

@@ -24,7 +24,7 @@ from app.logging import configure_logging
 from app.main import create_app
 from app.store.database import Database, cause_of
 from tests import servers
-from tests.deployments import Deployment, wait_until
+from tests.deployments import WORKER, Deployment, wait_until
 from tests.service import data
 
 DATABASE_PASSWORD, BROKER_PASSWORD = "hush-database", "hush-broker"
@@ -111,7 +111,7 @@ def test_no_secret_is_logged_even_when_things_break(distributed: Deployment) -> 
         "DATABASE_URL": f"postgresql+psycopg://u:{DATABASE_PASSWORD}@127.0.0.1:{servers.free_port()}/x",
         "REDIS_URL": f"redis://:{BROKER_PASSWORD}@127.0.0.1:{servers.free_port()}/0",
     }
-    broken_worker = distributed._run("broken_worker", ["celery", "-A", "workers.main", "worker"], environment)
+    broken_worker = distributed._run("broken_worker", WORKER, environment)
     broken_api = distributed._run(
         "broken_api",
         ["uvicorn", "--factory", "app.main:create_app", "--port", str(port := servers.free_port())],

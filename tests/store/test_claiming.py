@@ -14,6 +14,8 @@ from app.store.database import Database, now
 from app.store.tables import Dataset, Experiment, Job, Task
 from app.store.tasks import Claim, Renewal
 
+ERROR = {"code": "worker_crashed", "detail": "It died."}
+
 
 def begin_job(
     database: Database,
@@ -122,7 +124,7 @@ def test_task_ends_after_three_failures(database: Database) -> None:
     for failure in (1, 2, 3):
         write(database, lambda session: session.execute(update(Task).values(not_before=0.0)))
         held = claim(database)
-        ended = write(database, lambda session, held=held: tasks.fail_attempt(session, held, {"code": "x"}))
+        ended = write(database, lambda session, held=held: tasks.fail_attempt(session, held, ERROR))
         assert ended == ("failed" if failure == tasks.MOST_FAILURES else "queued")
     assert claim(database) is None
 

@@ -12,6 +12,7 @@ from app.store import blobs, datasets, tasks
 from app.store.database import Database
 from app.store.tables import Task
 from tests.store.verified import SECRET, begin_job, upload
+from workers.experiments.calibration import PROBE_FILE
 from workers.retention import remove_copies
 
 HOUR = 3600.0
@@ -85,6 +86,19 @@ def test_folder_of_a_dead_process_is_removed_and_that_of_a_running_task_never(
             _age(folder, 2 * HOUR)
     remove_copies(database, own)
     assert {path.name for path in own.scratch_dir.iterdir()} == {names["running"], names["fresh"]}
+
+
+def test_probe_that_a_dead_process_did_not_finish_is_removed_and_the_finished_one_never(
+    database: Database, own: Settings
+) -> None:
+    own.scratch_dir.mkdir(parents=True)
+    kept, fresh, old = (own.scratch_dir / name for name in (PROBE_FILE, "probe.1", "probe.2"))
+    for path in (kept, fresh, old):
+        path.write_text("{}")
+    for path in (kept, old):
+        _age(path, 2 * HOUR)
+    remove_copies(database, own)
+    assert set(own.scratch_dir.iterdir()) == {kept, fresh}
 
 
 def test_worker_without_any_folder_has_nothing_to_remove(database: Database, own: Settings) -> None:

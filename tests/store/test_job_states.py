@@ -116,10 +116,19 @@ class JobStates(RuleBasedStateMachine):
 
     @rule(held=claims)
     def find_no_room(self, held: Claim) -> None:
+        before = self._tasks()[held.task_id].lost
         error = {"code": "machine_exhausted", "detail": "The disk is full."}
-        status = self._by(held, lambda session: tasks.return_exhausted(session, held, error))
+
+        def change(session: Session) -> str | None:
+            status = tasks.return_exhausted(session, held, error)
+            if status == "failed":
+                KINDS[held.kind].give_up(session, held.task_id)
+            return status
+
+        status = self._by(held, change)
         holds = self._holds(held)
-        assert status == ("queued" if holds else None), "fewer than twenty here"
+        again = "failed" if before + 1 == tasks.MOST_LOST else "queued"
+        assert status == (again if holds else None)
         self._let_go(held, holds)
 
     @rule(held=claims, how=st.sampled_from([tasks.release, tasks.cancel]))
@@ -131,8 +140,9 @@ class JobStates(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         def change(session: Session) -> None:
-            for task_id, kind in tasks.reap(session):
-                KINDS[kind].give_up(session, task_id)
+            for each in tasks.reap(session):
+                if each.is_over:
+                    KINDS[each.kind].give_up(session, each.task_id)
 
         write(self.database, change)
         for task_id in self.expired:
