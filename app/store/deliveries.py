@@ -203,15 +203,14 @@ def disable_webhook(session: Session, held: Claim, response_status: int, error: 
 
 def forget_old(session: Session) -> None:
     """Remove secrets and deliveries that have been over for their time; what is locked has its turn later."""
-    session.execute(
-        update(Webhook)
-        .where(Webhook.previous_secret.is_not(None), Webhook.rotated_at <= now() - BOTH_SECRETS_SECONDS)
-        .values(previous_secret=None),
-        execution_options={"synchronize_session": False},
+    rotated = select(Webhook.id).where(
+        Webhook.previous_secret.is_not(None), Webhook.rotated_at <= now() - BOTH_SECRETS_SECONDS
     )
+    webhook_ids = session.scalars(rotated.with_for_update(key_share=True, skip_locked=True)).all()
+    session.execute(update(Webhook).where(Webhook.id.in_(webhook_ids)).values(previous_secret=None))
     old = select(Delivery.id).where(Delivery.finished_at < now() - KEPT_SECONDS).limit(_FORGOTTEN_AT_A_TIME)
-    ids = session.scalars(old.with_for_update(skip_locked=True)).all()
-    session.execute(delete(Delivery).where(Delivery.id.in_(ids)))
+    delivery_ids = session.scalars(old.with_for_update(skip_locked=True)).all()
+    session.execute(delete(Delivery).where(Delivery.id.in_(delivery_ids)))
 
 
 def _add(session: Session, webhook_id: str, event: str, body: str, job_id: str | None = None) -> Delivery:
