@@ -125,13 +125,11 @@ def claim(session: Session) -> Claim | None:
     webhook_id = session.scalar(next_.with_for_update(key_share=True, skip_locked=True))
     if webhook_id is None:
         return None
-    oldest = select(Delivery.id).where(Delivery.webhook_id == webhook_id, _is_due())
+    due = select(Delivery.id).where(Delivery.webhook_id == webhook_id, _is_due())
+    oldest = due.order_by(Delivery.next_at, Delivery.id).limit(1).scalar_subquery()
     taken = session.execute(
         update(Delivery)
-        .where(
-            Delivery.id == oldest.order_by(Delivery.next_at, Delivery.id).limit(1).scalar_subquery(),
-            _is_due(),
-        )
+        .where(Delivery.id == oldest, _is_due())  # once more: a late worker may settle it at this moment
         .values(attempt=Delivery.attempt + 1, lease_expires_at=now() + LEASE_SECONDS)
         .returning(Delivery.id, Delivery.attempt, Delivery.failures, Delivery.body)
         .execution_options(synchronize_session=False)
