@@ -65,9 +65,8 @@ class Deliverer:
                 return self._sender.send(held.url, held.id, held.body, held.secrets)
         except ConnectionError as error:
             return Answer(None, f"The connection failed: {error}.")
-        except Exception as error:  # noqa: BLE001  see below
-            # Whatever it is, the delivery is settled: others wait behind it. The words of the error may quote the address.
-            log.warning("sending_failed", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001  whatever it is, others wait behind this delivery
+            log.warning("sending_failed", error=type(error).__name__)  # its words may quote the address
             return Answer(None, f"Sending failed: {type(error).__name__}.")
 
     def _settle(self, held: Claim, answer: Answer) -> None:
@@ -88,9 +87,8 @@ class Deliverer:
         elif retrying.is_delivered(answer):
             log.info("delivered")
         else:
-            log.info(
-                "delivery_failed", response_status=answer.status, pause=pause
-            )  # the reason may name the host
+            # Without the reason, which may name the host.
+            log.info("delivery_failed", response_status=answer.status, pause=pause)
 
 
 def _lost_connection() -> Exception:

@@ -27,7 +27,7 @@ class WebhookRequest(RequestModel):
 
     url: str = Field(
         max_length=addresses.MOST_CHARACTERS,
-        description="https or http, an address that the internet can reach.",
+        description="https or http, an address that the internet can reach. Names are resolved at every attempt.",
     )
     events: list[JobEvent] = Field(
         default=["job.succeeded", "job.failed", "job.cancelled"], min_length=1, max_length=10
@@ -66,7 +66,9 @@ class DeliveryResponse(ResponseModel):
     job_id: str | None
     status: str = Field(description="pending, delivered or failed.")
     attempts: int
-    next_attempt_at: datetime | None
+    next_attempt_at: datetime | None = Field(
+        description="At the earliest: webhooks take turns, and rest while their receiver is silent or busy."
+    )
     response_status: int | None = Field(description="Of the last attempt, where there was an answer.")
     error: str | None = Field(description="Why the last attempt failed.")
     created_at: datetime

@@ -125,13 +125,11 @@ def claim(session: Session) -> Claim | None:
     webhook_id = session.scalar(next_.with_for_update(key_share=True, skip_locked=True))
     if webhook_id is None:
         return None
-    oldest = select(Delivery.id).where(Delivery.webhook_id == webhook_id, _is_due())
+    due = select(Delivery.id).where(Delivery.webhook_id == webhook_id, _is_due())
+    oldest = due.order_by(Delivery.next_at, Delivery.id).limit(1).scalar_subquery()
     taken = session.execute(
         update(Delivery)
-        .where(
-            Delivery.id == oldest.order_by(Delivery.next_at, Delivery.id).limit(1).scalar_subquery(),
-            _is_due(),
-        )
+        .where(Delivery.id == oldest, _is_due())  # once more: a late worker may settle it at this moment
         .values(attempt=Delivery.attempt + 1, lease_expires_at=now() + LEASE_SECONDS)
         .returning(Delivery.id, Delivery.attempt, Delivery.failures, Delivery.body)
         .execution_options(synchronize_session=False)
@@ -203,15 +201,14 @@ def disable_webhook(session: Session, held: Claim, response_status: int, error: 
 
 def forget_old(session: Session) -> None:
     """Remove secrets and deliveries that have been over for their time; what is locked has its turn later."""
-    session.execute(
-        update(Webhook)
-        .where(Webhook.previous_secret.is_not(None), Webhook.rotated_at <= now() - BOTH_SECRETS_SECONDS)
-        .values(previous_secret=None),
-        execution_options={"synchronize_session": False},
+    rotated = select(Webhook.id).where(
+        Webhook.previous_secret.is_not(None), Webhook.rotated_at <= now() - BOTH_SECRETS_SECONDS
     )
+    webhook_ids = session.scalars(rotated.with_for_update(key_share=True, skip_locked=True)).all()
+    session.execute(update(Webhook).where(Webhook.id.in_(webhook_ids)).values(previous_secret=None))
     old = select(Delivery.id).where(Delivery.finished_at < now() - KEPT_SECONDS).limit(_FORGOTTEN_AT_A_TIME)
-    ids = session.scalars(old.with_for_update(skip_locked=True)).all()
-    session.execute(delete(Delivery).where(Delivery.id.in_(ids)))
+    delivery_ids = session.scalars(old.with_for_update(skip_locked=True)).all()
+    session.execute(delete(Delivery).where(Delivery.id.in_(delivery_ids)))
 
 
 def _add(session: Session, webhook_id: str, event: str, body: str, job_id: str | None = None) -> Delivery:

@@ -34,6 +34,22 @@ def test_no_more_than_twenty_webhooks_of_an_owner_however_many_come_at_once(data
     register(database, owner="somebody else")
 
 
+def test_first_webhooks_of_an_owner_are_counted_before_they_are_committed(database: Database) -> None:
+    """There is no row yet that the next could wait for; registrations of others need not wait at all."""
+    given = {"url": "https://receiver.test/hook", "events": [], "description": "", "secret": "whsec_"}
+    with ThreadPoolExecutor(1) as pool, database.write() as session:
+        for _ in range(webhooks.MOST_WEBHOOKS):
+            webhooks.register(session, owner="local", **given)
+        if database.engine.dialect.name == "postgresql":
+            pool.submit(register, database, owner="somebody else").result(timeout=5)
+        next_ = pool.submit(register, database)
+        with pytest.raises(TimeoutError):
+            next_.result(timeout=0.5)
+        session.commit()
+        with pytest.raises(TooManyWebhooksError):
+            next_.result(timeout=30)
+
+
 def test_both_secrets_sign_for_a_day_after_a_rotation(database: Database) -> None:
     webhook_id = register(database, secret="whsec_old")
     tell_nothing(database, webhook_id, 1)

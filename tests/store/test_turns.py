@@ -176,17 +176,35 @@ def test_claim_costs_little_however_much_is_due_and_over(database: Database) -> 
     assert min(seconds) < 0.05
 
 
-def test_delivery_that_is_locked_is_forgotten_later_and_waited_for_by_nobody(database: Database) -> None:
+def test_what_is_locked_is_forgotten_later_and_waited_for_by_nobody(database: Database) -> None:
     """A webhook that is being deleted locks its deliveries in an order of its own."""
-    tell_nothing(database, register(database), 2)
+    webhook_id = register(database)
+    tell_nothing(database, webhook_id, 2)
+    rotated = {"previous_secret": "whsec_old", "rotated_at": 0.0}
+    write(database, lambda session: session.execute(update(Webhook).values(rotated)))
     long_ago = update(Delivery).values(status="delivered", finished_at=0.0)
     write(database, lambda session: session.execute(long_ago))
     locked, _ = rows(database)
     if database.engine.dialect.name == "postgresql":
         with ThreadPoolExecutor(1) as pool, database.write() as session:
             session.execute(select(Delivery.id).where(Delivery.id == locked.id).with_for_update())
+            webhooks.lock(session, "local", webhook_id)
             pool.submit(write, database, deliveries.forget_old).result(timeout=5)
             session.commit()
         assert [each.id for each in rows(database)] == [locked.id]
     write(database, deliveries.forget_old)
     assert rows(database) == []
+    with database.read() as session:
+        assert session.scalars(select(Webhook.previous_secret)).one() is None
+
+
+@pytest.mark.parametrize("settings", ["postgres"], indirect=True)
+def test_claim_waits_for_nobody(database: Database) -> None:
+    first, second = register(database), register(database)
+    for webhook_id in (first, second):
+        tell_nothing(database, webhook_id, 1)
+    with ThreadPoolExecutor(1) as pool, database.write() as session:
+        webhooks.lock(session, "local", first)
+        assert pool.submit(claim, database).result(timeout=5).webhook_id == second
+        session.rollback()
+    assert claim(database).webhook_id == first
