@@ -1,5 +1,6 @@
 """Workers are killed with SIGKILL, most of them in the middle of a job; how soon their child is gone, and who notices."""
 
+import os
 import random
 import signal
 import time
@@ -17,7 +18,7 @@ _ROUND = (
 _OUTSTANDING = 16  # some wait for the end of a dead worker's lease, and there must be others to do
 _HELD_SECONDS = 60.0
 _GONE = "from the kill until the process that computed was gone"
-_GONE_SECONDS = 5.0  # much less than the long computation takes
+_GONE_SECONDS = 5.0
 _MOST_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 0.3
 _NOTICED_SECONDS = 5.0  # beyond the lease
@@ -49,7 +50,11 @@ def kill_workers(service: Service, count: int, report: Report) -> None:
 
 
 def _kill_in_long_computation(service: Service, dataset_id: str, deaths: Deaths, report: Report) -> None:
-    """Kill whoever computes what takes much longer than its process may live on; then nobody need do it any more."""
+    """Kill the worker of a process that does not end by itself; then nobody need do it any more.
+
+    The process is stopped first, as if it were in native code for ever. Otherwise it would end of its own accord with its
+    next message, which nobody takes.
+    """
     job_id = measure(service, dataset_id, LONG)
     ((task_id,),) = oracle.rows(service, "SELECT id FROM tasks WHERE job_id = :id", id=job_id)
 
@@ -60,6 +65,9 @@ def _kill_in_long_computation(service: Service, dataset_id: str, deaths: Deaths,
         return next((each for each in _expendable(service) if task_id in held.get(each.pid, [])), None)
 
     victim: Worker = wait_until(computing, _HELD_SECONDS * service.patience, every=0.1)
+    for pid, computed in processes.computing(service.mark).items():
+        if computed == task_id:
+            os.kill(pid, signal.SIGSTOP)
     _kill_one(service, victim, deaths, report)
     report.add("killed in a long computation", task_id in deaths)
     service.http.post(f"/jobs/{job_id}/cancel").raise_for_status()

@@ -102,9 +102,9 @@ class Service:
 
     def start(self) -> None:
         """Start API and workers, and wait until all of them are seen."""
-        self.start_api()
         for number in range(self.size):
             self.workers.append(self.start_worker(f"worker{number}"))
+        self.start_api()
         wait_until(lambda: self.seen() >= {worker.pid for worker in self.workers}, READY_SECONDS)
 
     def start_api(self) -> None:

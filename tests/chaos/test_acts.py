@@ -12,11 +12,11 @@ from chaos.service import POSTGRES, REDIS, SQLITE
 
 SHORT = {
     SQLITE: {"disk": 1, "rolling": 1, "cancelling": 4},
-    POSTGRES: {"freezing": 1, "failpoints": 3},
-    REDIS: {"disconnects": 1, "outages": 1, "killing": 3},
+    POSTGRES: {"freezing": 1, "failpoints": 1},
+    REDIS: {"disconnects": 1, "outages": 1, "killing": 2},
 }
 # Other tests run beside these, and more on the machine: that it is slow must not look as if something were broken.
-WISHES = {"lease_seconds": 6.0, "size": 2, "patience": 5.0}
+WISHES = {"lease_seconds": 6.0, "size": 2, "patience": 4.0}
 
 
 def test_every_act_has_a_short_form() -> None:
