@@ -1,6 +1,8 @@
 # The images of the distributed service: docker build --target api, worker or worker-gpu.
 
 FROM python:3.11-slim-bookworm AS base
+# Anything but nothing adds the exporter of traces: docker build --build-arg TRACING=yes
+ARG TRACING=
 # OpenMP threads that wait by spinning slow each other down a hundredfold on a busy machine.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -25,20 +27,23 @@ COPY migrations migrations
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM base AS api-environment
-COPY requirements/api.txt /build/
+COPY requirements/api.txt requirements/tracing.txt /build/
 RUN python -m venv /opt/venv && pip install --no-cache-dir --require-hashes -r /build/api.txt
+RUN if [ -n "$TRACING" ]; then pip install --no-cache-dir --require-hashes -r /build/tracing.txt; fi
 COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
 
 FROM base AS worker-environment
-COPY requirements/worker.txt /build/
+COPY requirements/worker.txt requirements/tracing.txt /build/
 RUN python -m venv /opt/venv && pip install --no-cache-dir --require-hashes -r /build/worker.txt
+RUN if [ -n "$TRACING" ]; then pip install --no-cache-dir --require-hashes -r /build/tracing.txt; fi
 COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
 
 FROM base AS worker-gpu-environment
-COPY requirements/deep.txt /build/
+COPY requirements/deep.txt requirements/tracing.txt /build/
 RUN python -m venv /opt/venv && pip install --no-cache-dir --require-hashes -r /build/deep.txt
+RUN if [ -n "$TRACING" ]; then pip install --no-cache-dir --require-hashes -r /build/tracing.txt; fi
 COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
 

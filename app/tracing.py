@@ -55,7 +55,7 @@ class Span:
 def use(settings: Settings, service: str) -> None:
     """Send spans to the settings' collector, under this name of a process, if there is one; ends the process where that cannot be."""
     global _provider  # noqa: PLW0603  a span is begun from everywhere, and belongs to the process
-    _provider = None if settings.otlp_endpoint is None else _make_provider(settings.otlp_endpoint, service)
+    _provider = _make_provider(settings.otlp_endpoint, service) if settings.otlp_endpoint else None
 
 
 def flush() -> None:

@@ -9,6 +9,7 @@ compile() {
 }
 compile --output-file requirements/api.txt
 compile --extra worker --output-file requirements/worker.txt
-compile --extra tracing --output-file requirements/tracing.txt
 compile --extra worker --extra deep --output-file requirements/deep.txt
+# Installed on top of any of the three, so it may not change what they pin.
+compile --extra tracing --constraint requirements/deep.txt --output-file requirements/tracing.txt
 compile --extra worker --extra tracing --extra dev --output-file requirements/dev.txt

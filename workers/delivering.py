@@ -9,7 +9,7 @@ from app import failpoints
 from app.config import Settings
 from app.failpoints import Step
 from app.store import deliveries
-from app.store.database import Database, commit
+from app.store.database import Database, cause_of, commit
 from app.store.deliveries import Claim
 from app.webhooks import retrying
 from app.webhooks.sending import Answer, Sender
@@ -35,7 +35,7 @@ class Deliverer:
             try:
                 delivered = self.deliver_once()
             except SQLAlchemyError as error:
-                log.warning("database_unavailable", error=str(error))
+                log.warning("database_unavailable", error=cause_of(error))
                 delivered = False
             except Exception:
                 log.exception("could_not_deliver")

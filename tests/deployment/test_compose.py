@@ -105,3 +105,30 @@ def test_redis_persists_and_evicts_nothing():
     command = " ".join(_SERVICES["redis"]["command"])
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
+
+
+@pytest.mark.parametrize(
+    ("stage", "lock"), [("api", "api"), ("worker", "worker"), ("worker-gpu", "deep")], ids=lambda each: each
+)
+def test_the_exporter_of_traces_is_added_on_demand_and_changes_nothing_else(stage, lock):
+    assert re.search(r"^ARG TRACING=$", _stages()["base"], flags=re.MULTILINE)
+    instructions = _stages()[f"{stage}-environment"]
+    assert f"-r /build/{lock}.txt" in instructions
+    (install,) = re.findall(r'^RUN if \[ -n "\$TRACING" \]; then (.*); fi$', instructions, flags=re.MULTILINE)
+    assert install == "pip install --no-cache-dir --require-hashes -r /build/tracing.txt"
+    ours, tracing = _pins(lock), _pins("tracing")
+    assert {name: tracing[name] for name in ours.keys() & tracing} == {
+        name: ours[name] for name in ours.keys() & tracing
+    }
+    assert {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"} <= tracing.keys() - ours.keys()
+
+
+@pytest.mark.parametrize("name", _PROJECT_SERVICES)
+def test_compose_asks_for_the_exporter_with_one_variable(name):
+    assert _SERVICES[name]["build"]["args"] == {"TRACING": "${TRACING:-}"}
+    assert _SERVICES[name]["environment"]["OTLP_ENDPOINT"] == "${OTLP_ENDPOINT:-}"
+
+
+def _pins(lock: str) -> dict[str, str]:
+    text = (_ROOT / "requirements" / f"{lock}.txt").read_text()
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, flags=re.MULTILINE))

@@ -171,8 +171,9 @@ from workers.supervisor import Supervisor
 create_app(), Supervisor(Settings())
 print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.proto"))])
 """
-    off = run(code, DATA_DIR=str(tmp_path))
-    assert off.stdout.strip() == "[]", off.stderr
+    for unset in ({}, {"OTLP_ENDPOINT": ""}):
+        off = run(code, DATA_DIR=str(tmp_path), **unset)
+        assert off.stdout.strip() == "[]", off.stderr
     on = run(code, DATA_DIR=str(tmp_path), OTLP_ENDPOINT=f"http://127.0.0.1:{servers.free_port()}")
     assert "opentelemetry.sdk.trace" in on.stdout, "the test sees nothing"
 
