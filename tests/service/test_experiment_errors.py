@@ -14,6 +14,7 @@ from app.store.database import Database
 from app.store.tables import Experiment, Task
 from app.store.tasks import Claim
 from tests.service import data
+from workers.tasks import experiment
 
 TROUBLE = {"code": "worker_crashed", "detail": "It died.", "advice": "", "evidence": {}}
 REFUSAL = {"code": "not_measurable", "detail": "It could not learn.", "advice": "", "evidence": {}}
@@ -88,6 +89,14 @@ def test_one_that_failed_after_a_crash_shows_its_own_error(
 def test_one_that_was_given_up_shows_what_its_task_died_of(
     api: TestClient, database: Database, crashed: str
 ) -> None:
-    _end(database, "crash", {})
-    assert _experiment(api, crashed)["error"] == TROUBLE
-    assert _evaluation(api, crashed)["error"] == TROUBLE["detail"]
+    for _ in range(tasks.MOST_FAILURES - 1):
+        with database.write() as session:
+            session.execute(update(Task).values(not_before=0.0))
+            held = _claim(session)
+            if tasks.fail_attempt(session, held, TROUBLE) == "failed":
+                experiment.give_up(session, held.task_id)
+            session.commit()
+    shown = _experiment(api, crashed)
+    assert (shown["outcome"], shown["error"]["code"]) == ("crash", "worker_crashed")
+    assert shown["error"]["detail"] == "It died. It was tried 3 times."
+    assert _evaluation(api, crashed)["error"] == shown["error"]["detail"]
