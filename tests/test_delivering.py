@@ -4,12 +4,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import select, update
+from structlog.testing import LogCapture
 
 from app import failpoints
 from app.config import Settings
@@ -24,6 +26,7 @@ from tests.deployments import wait_until
 from tests.receivers import Receiver, receiver
 from tests.store.test_claiming import write
 from tests.store.test_deliveries import ended_job, lose_lease, make_due, only, register, rows, tell_nothing
+from workers import delivering
 from workers.delivering import Deliverer
 
 pytestmark = pytest.mark.requirement("A4")
@@ -42,6 +45,15 @@ Deliverer(Settings(), Database(Settings())).deliver_once()
 def said() -> Iterator[Receiver]:
     with receiver() as said:
         yield said
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """All that the deliverer has logged, however the process logs."""
+    capture = LogCapture()
+    log = structlog.wrap_logger(None, processors=[structlog.contextvars.merge_contextvars, capture])
+    monkeypatch.setattr(delivering, "log", log)
+    return lambda: str(capture.entries)
 
 
 @pytest.fixture
@@ -126,7 +138,7 @@ def test_whatever_sending_fails_with_the_delivery_is_settled(
     deliverer: Deliverer,
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    logged: Callable[[], str],
 ) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("https://hooks.test/?token=Kryptonit")
@@ -136,7 +148,7 @@ def test_whatever_sending_fails_with_the_delivery_is_settled(
     assert deliverer.deliver_once()
     told = only(database)
     assert (told.status, told.failures, told.error) == ("pending", 1, "Sending failed: RuntimeError.")
-    assert "sending_failed" in (text := "".join(capsys.readouterr()))
+    assert "sending_failed" in (text := logged())
     assert "Kryptonit" not in text
 
 
@@ -347,7 +359,7 @@ def test_failing_database_ends_no_sender(
 
 
 def test_secrets_and_addresses_are_in_no_log(
-    deliverer: Deliverer, database: Database, said: Receiver, capsys: pytest.CaptureFixture[str]
+    deliverer: Deliverer, database: Database, said: Receiver, logged: Callable[[], str]
 ) -> None:
     """Some receivers are protected by nothing but their address."""
     secret = new_secret()
@@ -356,8 +368,7 @@ def test_secrets_and_addresses_are_in_no_log(
     said.answers = [500]
     deliver_due(deliverer, database)
     deliver_due(deliverer, database)
-    captured = capsys.readouterr()
-    text = captured.out + captured.err
+    text = logged()
     assert "delivery_failed" in text
     assert "delivered" in text
     for word in (secret, secret.removeprefix("whsec_"), "Kryptonit"):
@@ -365,8 +376,8 @@ def test_secrets_and_addresses_are_in_no_log(
     write(database, lambda session: session.execute(update(Webhook).values(url="https://kryptonit.invalid/")))
     tell_nothing(database, webhook_id, 1)
     deliver_due(deliverer, database)
-    captured = capsys.readouterr()
-    assert "delivery_failed" in captured.out + captured.err
-    assert "kryptonit" not in captured.out + captured.err
+    text = logged()
+    assert "delivery_failed" in text
+    assert "kryptonit" not in text
     with database.read() as session:
         assert "Kryptonit" not in str([each.error for each in session.scalars(select(Delivery))])

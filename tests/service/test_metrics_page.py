@@ -54,7 +54,14 @@ def wait_until_quiet(deployment: Deployment) -> None:
         with deployment.database().read() as session:
             return not session.scalar(select(func.count()).where(Job.status.in_(("queued", "running"))))
 
+    def has_told_all() -> bool:
+        """Workers tell some counts only when they reconcile, twice a second here."""
+        before = of(metrics(deployment.url), "metaselect_child_exits_total")
+        time.sleep(1.5)
+        return before == of(metrics(deployment.url), "metaselect_child_exits_total")
+
     wait_until(is_quiet, 60, every=0.2)
+    wait_until(has_told_all, 60)
 
 
 def upload(deployment: Deployment, path: Path, content: bytes, target: str) -> str:

@@ -147,7 +147,9 @@ def test_task_that_kills_its_process_ends_after_three_failures_with_its_log(stor
 def test_task_that_breaks_a_limit_or_raises_is_tried_once_and_told_as_it_is(story: Story, name: str) -> None:
     found = story.poisoned[name]
     assert (found.task.status, found.task.failures, found.task.attempt) == ("succeeded", 0, 1)
-    assert (found.experiment.outcome, found.evaluations) == (FACTS[name], 1)
+    assert found.experiment.outcome == FACTS[name]
+    # What the job's own budget cut off says nothing of the configuration.
+    assert found.evaluations == (0 if found.experiment.outcome == "timeout" else 1)
     assert found.experiment.result["error"]["code"]
     assert found.job.status == "failed"
 
