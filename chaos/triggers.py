@@ -56,7 +56,7 @@ class Triggers:
             Step.ACCEPT_CANCEL: self._cancel_running,
             Step.REGISTER_WEBHOOK: self._register_and_delete,
             Step.DELETE_WEBHOOK: self._register_and_delete,
-            Step.ROTATE_SECRET: lambda: self._ask("POST", f"/webhooks/{self.webhook_id}/secret"),
+            Step.ROTATE_SECRET: self._rotate,
             Step.TEST_WEBHOOK: self._test_webhook,
             Step.RETRY_DELIVERY: self._retry_delivery,
             Step.RENEW_LEASE: self._running,
@@ -139,6 +139,12 @@ class Triggers:
     def _register_and_delete(self) -> None:
         self._ask("DELETE", f"/webhooks/{self._register(self.webhook_url + OTHER)}")
 
+    def _rotate(self) -> None:
+        """Of a webhook of its own: rotating erases what was answered about it before."""
+        path = f"/webhooks/{self._register(self.webhook_url + OTHER)}"
+        self._ask("POST", f"{path}/secret").raise_for_status()
+        self._ask("DELETE", path)
+
     def _test_webhook(self) -> str:
         path = f"/webhooks/{self.webhook_id}/test"
         delivery_id: str = self._ask("POST", path).raise_for_status().json()["id"]
@@ -154,17 +160,17 @@ class Triggers:
         self._ask("POST", path, json={"metafeatures": {"size": 0.5}}).raise_for_status()
 
     def _delete_meta_dataset(self) -> None:
-        """Delete it, and put it back as the command stored it, which takes much longer."""
+        """Delete a copy: whoever asks the other one again meanwhile, after a crash, must still find it."""
         self._import_once()
+        name, path = f"{_META_DATASET}-{next(self._seeds)}", self.service.folder / "meta-dataset"
         with self.service.database.read() as session:
             stored = metadatasets.get(session, _OWNER, _META_DATASET)
-            summary, content = stored.summary, metadatasets.content(session, stored)
-        self._ask("DELETE", f"/meta-datasets/{_META_DATASET}")
-        path = self.service.folder / "meta-dataset"
-        path.write_bytes(content)
+            summary = stored.summary
+            path.write_bytes(metadatasets.content(session, stored))
         with self.service.database.write() as session:
-            metadatasets.record(session, owner=_OWNER, name=_META_DATASET, path=path, summary=summary)
+            metadatasets.record(session, owner=_OWNER, name=name, path=path, summary=summary)
             session.commit()
+        self._ask("DELETE", f"/meta-datasets/{name}")
 
     def send_again(self) -> list[str]:
         """Deliveries that have not ended; those that wait for a later attempt need not wait any longer."""
