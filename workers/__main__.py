@@ -10,6 +10,7 @@ if __name__ == "__main__":
     import sys
     import threading
     import time
+    from queue import SimpleQueue
     from typing import Any
 
     from app.logging import configure_logging
@@ -19,21 +20,22 @@ if __name__ == "__main__":
     configure_logging(settings.log_format)
     supervisor = Supervisor(settings)
 
-    told_to_stop = threading.Event()
+    # Of an event, this thread could hold the lock that the signal handler, which runs in it, waits for.
+    told_to_stop: SimpleQueue[None] = SimpleQueue()
 
     def stop(*_: Any) -> None:
         """Begin to end; what runs is given back."""
-        told_to_stop.set()
+        told_to_stop.put(None)
 
     def watch_parent(parent: int) -> None:
         """Stop once the process that started this one is gone, were it before this line, so that no worker is left over."""
         while os.getppid() == parent:
             time.sleep(1)
-        told_to_stop.set()
+        stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     threading.Thread(target=watch_parent, args=(int(sys.argv[1]),), daemon=True).start()
     supervisor.start()
-    told_to_stop.wait()
+    told_to_stop.get()
     supervisor.leave()
