@@ -36,6 +36,7 @@ class Triggers:
     webhook_id: str = field(init=False)
     _small: str = field(init=False)
     _has_meta_dataset: bool = False
+    _told_to_stop: set[int] = field(default_factory=set)  # they may take a while, and stop only once
     _seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -100,10 +101,14 @@ class Triggers:
         def up() -> list[Worker]:
             seen = self.service.seen()
             return [
-                each for each in self.service.workers if each.pid in seen and not processes.is_over(each.pid)
+                each
+                for each in self.service.workers
+                if each.pid in seen - self._told_to_stop and not processes.is_over(each.pid)
             ]
 
-        send(wait_until(up, _SECONDS)[0].process, signal.SIGTERM)
+        worker = wait_until(up, _SECONDS)[0]
+        self._told_to_stop.add(worker.pid)
+        send(worker.process, signal.SIGTERM)
 
     def _stop_busy_worker(self) -> None:
         """The worker that the embedded API keeps is not among those that may be stopped: then somebody else has a turn."""
