@@ -102,36 +102,13 @@ class JobStates(RuleBasedStateMachine):
 
     @rule(held=claims)
     def crash(self, held: Claim) -> None:
-        before = self._tasks()[held.task_id].failures
-
-        def change(session: Session) -> str | None:
-            status = tasks.fail_attempt(session, held, {"code": "worker_crashed", "detail": "It died."})
-            if status == "failed":
-                KINDS[held.kind].give_up(session, held.task_id)
-            return status
-
-        status = self._by(held, change)
-        holds = self._holds(held)
-        again = "failed" if before + 1 == tasks.MOST_FAILURES else "queued"
-        assert status == (again if holds else None)
-        self._let_go(held, holds)
+        spent = self._tasks()[held.task_id].failures
+        self._give_back(held, tasks.fail_attempt, is_last=spent + 1 == tasks.MOST_FAILURES)
 
     @rule(held=claims)
     def find_no_room(self, held: Claim) -> None:
-        before = self._tasks()[held.task_id].lost
-        error = {"code": "machine_exhausted", "detail": "The disk is full."}
-
-        def change(session: Session) -> str | None:
-            status = tasks.return_exhausted(session, held, error)
-            if status == "failed":
-                KINDS[held.kind].give_up(session, held.task_id)
-            return status
-
-        status = self._by(held, change)
-        holds = self._holds(held)
-        again = "failed" if before + 1 == tasks.MOST_LOST else "queued"
-        assert status == (again if holds else None)
-        self._let_go(held, holds)
+        spent = self._tasks()[held.task_id].lost
+        self._give_back(held, tasks.return_exhausted, is_last=spent + 1 == tasks.MOST_LOST)
 
     @rule(held=claims, how=st.sampled_from([tasks.release, tasks.cancel]))
     def let_go(self, held: Claim, how: Any) -> None:
@@ -216,6 +193,18 @@ class JobStates(RuleBasedStateMachine):
             assert (row.status == "running") == (task_id in self.holder)
             assert self.holder.get(task_id, row.attempt) == row.attempt
         self.seen_tasks = found
+
+    def _give_back(self, held: Claim, how: Any, *, is_last: bool) -> None:
+        def change(session: Session) -> str | None:
+            status = how(session, held, {"code": "worker_crashed", "detail": "It died."})
+            if status == "failed":
+                KINDS[held.kind].give_up(session, held.task_id)
+            return status
+
+        status = self._by(held, change)
+        holds = self._holds(held)
+        assert status == (("failed" if is_last else "queued") if holds else None)
+        self._let_go(held, holds)
 
     def _by(self, held: Claim, change: Any) -> Any:
         """Write as whoever made the claim; one that is stale must leave everything as it was."""
