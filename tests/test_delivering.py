@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,24 @@ def deliverer(settings: Settings, database: Database) -> Deliverer:
 
 def _with_loopback(settings: Settings) -> Settings:
     return settings.model_copy(update={"webhook_networks": "127.0.0.0/8"})
+
+
+@contextmanager
+def sending(*deliverers: Deliverer) -> Iterator[None]:
+    """A sender of each as long as the context lasts; all of them end when they are told to."""
+    stopping = threading.Event()
+    threads = [
+        threading.Thread(target=each.deliver_until, args=(stopping,), daemon=True) for each in deliverers
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def deliver_due(deliverer: Deliverer, database: Database) -> None:
@@ -255,22 +274,9 @@ def test_webhook_that_was_deleted_while_it_was_sent_to_is_gone(
 def test_many_workers_deliver_everything_once(settings: Settings, database: Database, said: Receiver) -> None:
     for _ in range(4):
         tell_nothing(database, register(database, url=said.url), 5)
-    stopping = threading.Event()
     workers = [Deliverer(_with_loopback(settings), database) for _ in range(3)]
-    threads = [
-        threading.Thread(target=each.deliver_until, args=(stopping,), daemon=True)
-        for each in workers
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
+    with sending(*workers, *workers):
         wait_until(lambda: all(each.status == "delivered" for each in rows(database)), 60)
-    finally:
-        stopping.set()
-    for thread in threads:
-        thread.join(20)
-        assert not thread.is_alive()
     ids = [each.id for each in said.received]
     assert len(ids) == len(set(ids)) == 20
 
@@ -284,23 +290,17 @@ def test_receiver_that_lets_everybody_wait_holds_up_no_other(
         silent.before_answer = lambda _: release.wait(30)
         tell_nothing(database, register(database, url=silent.url), 5)
         tell_nothing(database, register(database, url=said.url), 1)
-        deliverer, stopping = Deliverer(_with_loopback(settings), database), threading.Event()
-        threads = [
-            threading.Thread(target=deliverer.deliver_until, args=(stopping,), daemon=True) for _ in range(2)
-        ]
+        deliverer = Deliverer(_with_loopback(settings), database)
         began = time.monotonic()
-        threads[0].start()
-        wait_until(lambda: silent.received, 10)
-        threads[1].start()
-        try:
-            wait_until(lambda: said.received, 10)
-            assert time.monotonic() - began < 10
-            assert len(silent.received) == 1
-        finally:
-            stopping.set()
-            release.set()
-            for thread in threads:
-                thread.join(20)
+        with sending(deliverer):
+            wait_until(lambda: silent.received, 10)
+            with sending(deliverer):
+                try:
+                    wait_until(lambda: said.received, 10)
+                    assert time.monotonic() - began < 10
+                    assert len(silent.received) == 1
+                finally:
+                    release.set()
 
 
 def test_third_receiver_is_told_although_two_slow_ones_have_much_to_be_told(
@@ -311,19 +311,10 @@ def test_third_receiver_is_told_although_two_slow_ones_have_much_to_be_told(
             slow.before_answer = lambda _: time.sleep(0.5)
             tell_nothing(database, register(database, url=slow.url), 10)
         tell_nothing(database, register(database, url=said.url), 3)
-        deliverer, stopping = Deliverer(_with_loopback(settings), database), threading.Event()
-        threads = [
-            threading.Thread(target=deliverer.deliver_until, args=(stopping,), daemon=True) for _ in range(2)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
+        deliverer = Deliverer(_with_loopback(settings), database)
+        with sending(deliverer, deliverer):
             wait_until(lambda: len(said.received) == 3, 30)
             assert len(first.received) + len(second.received) <= 3 * 2 + 2, "one of each for each of its own"
-        finally:
-            stopping.set()
-            for thread in threads:
-                thread.join(20)
 
 
 def test_one_answer_that_asks_for_an_hour_keeps_all_ten_messages_back(
@@ -345,15 +336,10 @@ def test_failing_database_ends_no_sender(
     tell_nothing(database, register(database, url=said.url), 1)
     failpoints.use(tmp_path / "failpoints")
     armed = failpoints.arm(tmp_path / "failpoints", Step.CLAIM_DELIVERY, "before", "error")
-    stopping = threading.Event()
-    deliverer = Deliverer(_with_loopback(settings), database)
-    thread = threading.Thread(target=deliverer.deliver_until, args=(stopping,), daemon=True)
-    thread.start()
     try:
-        wait_until(lambda: only(database).status == "delivered", 20)
+        with sending(Deliverer(_with_loopback(settings), database)):
+            wait_until(lambda: only(database).status == "delivered", 20)
     finally:
-        stopping.set()
-        thread.join(20)
         failpoints.use(None)
     assert not armed.exists()
 
