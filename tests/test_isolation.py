@@ -14,6 +14,7 @@ from app import isolation
 from app.confinement import KernelLimits
 from app.errors import InvalidRequestError, MachineError, from_dict
 from app.isolation import Child, Ending, Limits
+from tests.processes import commanded, lives
 
 # One forkserver serves all tests of a process, those that measure in children too.
 isolation.preload("workers.experiments.evaluation")
@@ -39,14 +40,16 @@ def child(tmp_path):
         return children[-1]
 
     yield child
-    left = psutil.Process().children(recursive=True)
-    assert not [each for each in left if each.status() != psutil.STATUS_ZOMBIE and "sleep" in each.name()]
+    assert not commanded("sleep", psutil.Process().children(recursive=True))
 
 
 def is_gone(pid):
     """Whether a process ends within some seconds (a zombie has ended, only nobody has asked how)."""
     for _ in range(60):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        try:
+            if not lives(psutil.Process(pid)):
+                return True
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.05)
     return False

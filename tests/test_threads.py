@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.deployments import wait_until
+from tests.processes import lives
 
 # A parent that has used OpenMP with several threads, as a process must not have that forks its children itself.
 BUSY_PARENT = """
@@ -98,7 +99,3 @@ def test_one_number_decides_the_threads_of_every_library(tmp_path: Path, threads
     assert {"openmp", "blas"} <= told["pools"].keys()
     assert {number for numbers in told["pools"].values() for number in numbers} == {threads}
     assert told["waiting"] == "PASSIVE"
-
-
-def lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

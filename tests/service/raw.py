@@ -19,6 +19,7 @@ from app.config import Settings
 from app.store.database import Database
 from app.store.migrating import migrate
 from tests.deployments import wait_until
+from tests.processes import commanded
 from tests.servers import free_port
 
 BOUNDARY = b"border"
@@ -62,7 +63,7 @@ class Api:
 
     def left(self) -> list[object]:
         """What no request should leave: temporary files, scratch folders, reading processes."""
-        forkserver = [each for each in self.process.children() if "forkserver" in " ".join(each.cmdline())]
+        forkserver = commanded("forkserver", self.process.children())
         readers = [each for server in forkserver for each in server.children()]
         scratch = list((self.folder / "scratch").iterdir())
         uploads = [path for path in self.temporary.iterdir() if not path.name.startswith("pymp-")]
@@ -85,7 +86,7 @@ def small_api(folder: Path, **settings: object) -> Iterator[Api]:
         api = Api(psutil.Process(process.pid), port, folder, Path(temporary), log)
         try:
             wait_until(lambda: _is_live(port), 60)
-            wait_until(lambda: any("forkserver" in " ".join(e.cmdline()) for e in api.process.children()), 60)
+            wait_until(lambda: commanded("forkserver", api.process.children()), 60)
             yield api
         finally:
             process.terminate()

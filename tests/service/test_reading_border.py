@@ -17,6 +17,7 @@ from app.main import create_app
 from app.store.database import Database
 from app.store.migrating import migrate
 from tests.deployments import wait_until
+from tests.processes import commanded, lives
 from tests.service import data
 
 TABLE = data.as_csv([[i, i % 7, "ab"[i % 2]] for i in range(60)], ["x", "z", "y"])
@@ -68,13 +69,8 @@ def free(semaphore) -> int:
 
 def readers() -> list[psutil.Process]:
     """The running children of forkservers, and theirs."""
-    servers = [each for each in psutil.Process().children() if "forkserver" in " ".join(each.cmdline())]
-    return [
-        each
-        for server in servers
-        for each in server.children(recursive=True)
-        if each.status() != psutil.STATUS_ZOMBIE
-    ]
+    servers = commanded("forkserver", psutil.Process().children())
+    return [each for server in servers for each in server.children(recursive=True) if lives(each)]
 
 
 @pytest.mark.parametrize(
