@@ -1,6 +1,6 @@
 """`make bench-families`: what each family of metafeatures is worth to the recommender.
 
-The forest ranks datasets whose groups it has not seen, ten folds of groups: with all families, without each one, and with
+The default ranks datasets whose groups it has not seen, ten folds of groups: with all families, without each one, and with
 counts and shares alone. Landmarkers and distances cost seconds; what they buy is the difference in regret.
 """
 
@@ -15,10 +15,10 @@ from rich.progress import track
 from app.metalearning.baselines import best_of_first
 from app.metalearning.metadataset import Evidence, load_evidence
 from app.metalearning.metafeatures import FAMILIES, LEARNED, SCHEMA
-from app.metalearning.metalearners import ProximityForest
+from app.metalearning.metalearners.hybrid import Hybrid
 from app.metalearning.table import FloatArray, TaskType
 from benchmarks.recording import record
-from workers.training.fitting import fit_forest
+from workers.training.forests import fit_forest
 
 N_FOLDS = 10
 KS = (1, 3)
@@ -40,9 +40,10 @@ def regrets(evidence: Evidence, families: tuple[str, ...]) -> FloatArray:
     values = np.zeros((len(folds), len(KS)))
     for fold in range(N_FOLDS):
         known = folds != fold
-        forest = ProximityForest(fit_forest(vectors[known], evidence.regret[known]), evidence.regret[known])
+        arrays = fit_forest(vectors[known], evidence.regret[known])
+        learner = Hybrid(arrays, evidence.regret[known], evidence.headline_losses[known])
         for row in np.flatnonzero(~known):
-            order = forest.rank(vectors[row], everything)
+            order = learner.rank(vectors[row], everything)
             values[row] = [best_of_first(evidence.regret_b[row], order, k) for k in KS]
     return values
 

@@ -1,24 +1,97 @@
-"""`make bench-recommender`: regret of every way of ranking on the shipped meta-dataset, each group of datasets held out."""
+"""`make bench-recommender`: how good the recommendations are on datasets whose groups were held out.
 
+The shipped meta-dataset alone; with `MATRICES=folder` Oboe's error matrix too, with `SCENARIOS=folder` three ASlib scenarios.
+Parts are kept in build/recommender/ for the commit that they were measured at, two at a time. A run of a committed state is
+appended to results/recommender-history.jsonl, whatever it found.
+"""
+
+# ruff: noqa: E402  threads are fixed before any numeric library loads
 from app.config import pin_threads
 
 pin_threads()
 
-from app.metalearning.metadataset import load_evidence  # noqa: E402  threads are fixed before numeric libraries load
-from app.metalearning.table import TaskType  # noqa: E402
-from benchmarks.recording import record  # noqa: E402
-from workers.training import fitting, proof  # noqa: E402
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-figures: dict[str, float] = {}
-for task_type in TaskType:
-    evidence = load_evidence(task_type)
-    report = proof.prove(evidence, fitting.fit_forest, fitting.fit_level_forest)
-    figures[f"{task_type} datasets [count]"] = len(evidence.datasets)
-    figures[f"{task_type} groups [count]"] = len(set(evidence.groups))
-    figures[f"{task_type} configurations [count]"] = len(evidence.configurations)
-    for name, by_k in report["regret"].items():
-        for k, value in by_k.items():
-            figures[f"{task_type} {name} best of {k} [normalised regret]"] = value
-    single, default = report["regret"]["single_best"]["1"], report["regret"][report["default"]]["1"]
-    figures[f"{task_type} gap closed by the default at best of 1 [share]"] = (single - default) / single
-record("recommender", figures)
+from app.metalearning.importing.aslib import read_scenario
+from app.metalearning.table import TaskType
+from benchmarks import ranking_runs
+from benchmarks.public_matrices import read_oboe
+from benchmarks.ranking_figures import figures_of, write_page
+from benchmarks.recording import RESULTS, ROOT, kept, record
+from benchmarks.versions import CHANGED, code
+
+# Constants were chosen on grouped_0 and grouped_1: those are not reported.
+OBOE_PARTITIONS = ("grouped_2", "grouped_3", "grouped_4", "random_2", "random_3", "random_4")
+SCENARIOS = ("OPENML-WEKA-2017", "CSP-Minizinc-Time-2016", "MAXSAT-PMS-2016")
+SEVERAL_PARTITIONS = "OPENML-WEKA-2017"
+VARIANTS = ("complete", "without landmarkers", "permuted")
+WORKERS = 2
+
+
+def main() -> None:
+    """Measure what is not kept, show it, and record it."""
+    version = code()
+    parts = ROOT / "build" / "recommender" / version
+    runs = planned()
+    with ProcessPoolExecutor(WORKERS) as pool:
+        measured = dict(zip(runs, pool.map(partial(_part, parts), runs.items()), strict=True))
+    figures = figures_of(measured)
+    record("recommender", figures)
+    write_page()
+    if not version.endswith(CHANGED):
+        line = {"commit": version, "at": datetime.now(UTC).isoformat(timespec="seconds"), **figures}
+        with (RESULTS / "recommender-history.jsonl").open("a") as history:
+            history.write(json.dumps(line) + "\n")
+
+
+def planned() -> dict[str, Callable[[], dict[str, Any]]]:
+    """What is measured, by name; dear parts first."""
+    runs: dict[str, Callable[[], dict[str, Any]]] = {}
+    matrices, scenarios = os.environ.get("MATRICES"), os.environ.get("SCENARIOS")
+    if matrices:
+        folder = Path(matrices) / "oboe_error_matrix"
+        runs |= {f"oboe {name}": partial(_oboe, folder, name) for name in OBOE_PARTITIONS}
+        runs |= {
+            f"oboe budgets {name}": partial(_oboe_budgets, folder, name)
+            for name in OBOE_PARTITIONS
+            if name.startswith("grouped")
+        }
+    for variant in VARIANTS:
+        runs |= {f"{each} {variant}": partial(ranking_runs.own, each, variant) for each in TaskType}
+    runs |= {f"{each} budgets": partial(ranking_runs.own_budgets, each) for each in TaskType}
+    runs |= {f"{each} calibration": partial(ranking_runs.calibration, each) for each in TaskType}
+    if scenarios:
+        for name in SCENARIOS:
+            folder = Path(scenarios) / name
+            runs[f"{name} official"] = partial(_scenario, folder, None)
+            if name == SEVERAL_PARTITIONS:
+                runs |= {f"{name} partition {seed}": partial(_scenario, folder, seed) for seed in range(5)}
+    return runs
+
+
+def _part(parts: Path, run: tuple[str, Callable[[], dict[str, Any]]]) -> dict[str, Any]:
+    name, measure = run
+    return kept(parts, name, measure)
+
+
+def _oboe(folder: Path, partition: str) -> dict[str, Any]:
+    return ranking_runs.oboe(read_oboe(folder), partition)
+
+
+def _oboe_budgets(folder: Path, partition: str) -> dict[str, Any]:
+    return ranking_runs.oboe_budgets(read_oboe(folder), partition)
+
+
+def _scenario(folder: Path, partition: int | None) -> dict[str, Any]:
+    return ranking_runs.scenario(read_scenario(folder), partition)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chaos import oracle, versions
+from benchmarks import versions
+from chaos import oracle
 from chaos.plan import Act
 from chaos.report import Report, percentile
 from chaos.service import Service, service

@@ -21,8 +21,8 @@ from sqlalchemy import func, select
 
 from app.store.database import now
 from app.store.tables import Task
-from benchmarks import recording
-from chaos import oracle, processes, versions
+from benchmarks import recording, versions
+from chaos import oracle, processes
 from chaos.load import load
 from chaos.performing import figures
 from chaos.report import Report

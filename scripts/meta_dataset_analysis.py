@@ -146,7 +146,7 @@ def complementarity(judged: Judged) -> Complementarity:
     seen = [np.mean([best_of_first(row, order, size) for row in evidence.regret]) for size in sizes]
     held_out, singles = [], []
     for group in sorted(set(evidence.groups)):
-        known = evidence.without_group(group)
+        known = evidence.of([row for row, each in enumerate(evidence.groups) if each != group])
         order, single = _greedy(known), single_best(known.regret)
         for row in (index for index, each in enumerate(evidence.groups) if each == group):
             held_out.append([best_of_first(evidence.regret_b[row], order, size) for size in sizes])

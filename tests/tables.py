@@ -160,7 +160,7 @@ def evidence(regret: FloatArray, metafeatures: FloatArray, groups: tuple[str, ..
     """Evidence in which losses and regrets are the same, and every fit takes a second."""
     n_datasets, n_configurations = regret.shape
     ones = np.ones_like(regret)
-    timings = np.array([(c, 100.0, 5.0, 2.0, 1.0) for c in range(n_configurations) for _ in range(3)])
+    timings = np.array([(0, c, 100.0, 5.0, 2.0, 1.0) for c in range(n_configurations) for _ in range(3)])
     return TabularEvidence(
         task_type=CLASSIFICATION,
         datasets=tuple(f"dataset {row}" for row in range(n_datasets)),
@@ -170,11 +170,13 @@ def evidence(regret: FloatArray, metafeatures: FloatArray, groups: tuple[str, ..
         metafeatures=metafeatures,
         losses={"roc_auc": regret},
         headline_losses=regret,
+        headline_losses_a=regret,
         headline_losses_b=regret,
         regret=regret,
         regret_b=regret,
         predict_seconds=ones,
         memory_bytes=ones,
+        fit_seconds=ones,
         timings=timings,
     )
 

@@ -59,9 +59,19 @@ def average_ranks(regret: FloatArray) -> FloatArray:
     return np.asarray(np.where(times > 0, total / np.maximum(times, 1), n_configurations))
 
 
-def best_of_first(regret: FloatArray, order: list[int], k: int) -> float:
-    """Regret left after trying the first k of a ranking on one dataset; `regret` has shape (configurations,)."""
-    return float(np.min(regret[order[:k]]))
+def best_of_first(regret: FloatArray, order: list[int], k: int, observed: FloatArray | None = None) -> float:
+    """Regret of the best of the first k of a ranking on one dataset.
+
+    Args:
+        regret: shape (configurations,).
+        order: configurations in the order in which they are tried.
+        k: how many are tried.
+        observed: losses by which the best of them is chosen, shape (configurations,), NaN for failures; the regret
+            itself unless given.
+    """
+    first = order[:k]
+    losses = np.where(np.isnan(seen := (regret if observed is None else observed)[first]), np.inf, seen)
+    return float(regret[first[int(np.argmin(losses))]])
 
 
 def gap_closed(chosen: float, sbs: float, vbs: float = 0.0) -> float:

@@ -3,6 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
+from app.metalearning.protocol.dealing import deal_groups
 from app.metalearning.table import FloatArray
 
 
@@ -19,13 +23,10 @@ class Evidence:
     metafeature_names: tuple[str, ...]
     metafeatures: FloatArray  # (D, M)
     headline_losses: FloatArray  # (D, C), comparable between datasets
+    headline_losses_a: FloatArray  # (D, C), on half A only: what is observed of a dataset that is held out
     headline_losses_b: FloatArray  # (D, C), on half B only: for scoring what was chosen elsewhere
     regret: FloatArray  # (D, C), normalised
     regret_b: FloatArray  # (D, C)
-
-    def without_group(self, group: str) -> Self:
-        """The evidence as it would be had this group of datasets never been seen."""
-        return self.of([row for row, each in enumerate(self.groups) if each != group])
 
     def of(self, rows: list[int]) -> Self:
         """Only these datasets."""
@@ -35,7 +36,17 @@ class Evidence:
             groups=tuple(self.groups[row] for row in rows),
             metafeatures=self.metafeatures[rows],
             headline_losses=self.headline_losses[rows],
+            headline_losses_a=self.headline_losses_a[rows],
             headline_losses_b=self.headline_losses_b[rows],
             regret=self.regret[rows],
             regret_b=self.regret_b[rows],
         )
+
+
+def deal_folds(groups: tuple[str, ...], n_folds: int) -> npt.NDArray[np.int64]:
+    """The fold of every dataset, from 0 on: whole groups, in folds of about the same size."""
+    numbers = {group: index for index, group in enumerate(dict.fromkeys(groups))}
+    codes = np.array([numbers[group] for group in groups], dtype=np.int64)
+    if len(numbers) <= n_folds:
+        return codes
+    return deal_groups(np.zeros(len(groups)), codes, n_folds)

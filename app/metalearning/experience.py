@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from app.errors import InvalidRequestError
+from app.metalearning.baselines import mean_regret
 from app.metalearning.evidence import Evidence
-from app.metalearning.metalearners import MetaLearner, ProximityForest
-from app.metalearning.metalearners.forest import ForestArrays
+from app.metalearning.metalearners import MetaLearner
+from app.metalearning.metalearners.trained import Trained
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
 
@@ -26,7 +27,7 @@ class Experience:
 
     evidence: Evidence
     learners: Mapping[str, MetaLearner]
-    level: ForestArrays
+    trained: Trained
     scale: QuantileScale
     report: dict[str, Any]
     version: str
@@ -91,12 +92,17 @@ def unlike_any_known(experience: Experience, vector: FloatArray) -> str | None:
     return None
 
 
+def expected_regret(experience: Experience, vector: FloatArray) -> FloatArray:
+    """Mean regret of every configuration on datasets like this, shape (C,)."""
+    return mean_regret(experience.evidence.regret, experience.trained.forest.shrunk_weights(vector))
+
+
 def expected_losses(experience: Experience, losses: FloatArray, vector: FloatArray) -> FloatArray:
     """Mean loss of every configuration on datasets like this, and the ends of its 90 % interval, shape (3, C).
 
     The interval is calibrated on datasets that were held out.
     """
-    mean, spread = weighted_losses(losses, experience.level.weights(vector))
+    mean, spread = weighted_losses(losses, experience.trained.level.weights(vector))
     reach = experience.report["interval_factor"] * spread
     return np.stack([mean, mean - reach, mean + reach])
 
@@ -124,9 +130,7 @@ def probability_of_beating(
 
 def nearest_datasets(experience: Experience, losses: FloatArray, vector: FloatArray) -> list[Reason]:
     """The known datasets that weigh most, each with what had the least of these losses there."""
-    forest = experience.learners["forest"]
-    assert isinstance(forest, ProximityForest)
-    weights = forest.arrays.weights(vector)
+    weights = experience.trained.forest.weights(vector)
     return [
         Reason(int(row), float(weights[row]), int(np.nanargmin(losses[row])))
         for row in np.argsort(-weights, kind="stable")[:_N_REASONS]

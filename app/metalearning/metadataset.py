@@ -101,17 +101,23 @@ class TabularEvidence(Evidence):
     losses: dict[str, FloatArray]  # metric → (D, C), comparable between datasets
     predict_seconds: FloatArray  # (D, C), per 1,000 rows
     memory_bytes: FloatArray  # (D, C)
-    timings: (
-        FloatArray  # (T, 5): configuration index, training rows, columns, classes, CPU seconds of one fit
-    )
+    fit_seconds: FloatArray  # (D, C), CPU seconds of one fit on a full training set
+    # (T, 6): dataset and configuration by index, training rows, columns, classes, CPU seconds of one fit
+    timings: FloatArray
 
     def of(self, rows: list[int]) -> Self:
-        """Only these datasets; timings stay, they are not used where datasets are held out."""
+        """Only these datasets."""
+        places = np.full(len(self.datasets), -1)
+        places[rows] = range(len(rows))
+        timings = self.timings[places[self.timings[:, 0].astype(np.int64)] >= 0]
+        timings = np.column_stack([places[timings[:, 0].astype(np.int64)], timings[:, 1:]])
         return replace(
             super().of(rows),
             losses={name: values[rows] for name, values in self.losses.items()},
             predict_seconds=self.predict_seconds[rows],
             memory_bytes=self.memory_bytes[rows],
+            fit_seconds=self.fit_seconds[rows],
+            timings=timings,
         )
 
 
@@ -135,7 +141,7 @@ def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> TabularEviden
     ]
     table = [[cells[name][each.id] for each in configurations] for name in names]
     vectors = np.stack([as_vector(described[name], task_type) for name in names])
-    headline, headline_b = _headline_losses(table, ""), _headline_losses(table, "_b")
+    headline, headline_a, headline_b = (_headline_losses(table, part) for part in ("", "_a", "_b"))
     floors = np.array([_fold_noise(row) for row in table])
     return TabularEvidence(
         task_type=task_type,
@@ -146,11 +152,13 @@ def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> TabularEviden
         metafeatures=vectors,
         losses={metric.name: _losses(table, metric, "") for metric in metrics_of(task_type)},
         headline_losses=headline,
+        headline_losses_a=headline_a,
         headline_losses_b=headline_b,
         regret=normalised_regret(headline, floors),
         regret_b=normalised_regret(headline_b, floors),
         predict_seconds=_column(table, "predict_cpu_seconds_per_1000_rows"),
         memory_bytes=_column(table, "peak_memory_bytes"),
+        fit_seconds=_column(table, "fit_cpu_seconds"),
         timings=_timings(table, vectors),
     )
 
@@ -193,15 +201,15 @@ def _timings(table: list[list[dict[str, Any]]], vectors: FloatArray) -> FloatArr
     """Every timed fit: full training sets, and the anchors of the learning curves."""
     columns = vectors[:, LEARNED.index("nr_attr")]
     timed = []
-    for row, n_columns in zip(table, columns, strict=True):
+    for place, (row, n_columns) in enumerate(zip(table, columns, strict=True)):
         for index, cell in enumerate(row):
             n_classes = max(1, cell["n_classes"])
             if cell["fit_cpu_seconds"] is not None:
                 folds = len(cell["fold_scores"])
                 n_training = cell["n_rows"] * (folds - 1) / folds
-                timed.append((index, n_training, n_columns, n_classes, cell["fit_cpu_seconds"]))
+                timed.append((place, index, n_training, n_columns, n_classes, cell["fit_cpu_seconds"]))
             timed += [
-                (index, point["anchor"], n_columns, n_classes, point["fit_cpu_seconds"])
+                (place, index, point["anchor"], n_columns, n_classes, point["fit_cpu_seconds"])
                 for point in cell["learning_curve"] or ()
             ]
     return np.array(timed, dtype=np.float64)

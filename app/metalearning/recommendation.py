@@ -15,14 +15,15 @@ from app.metalearning.experience import (
     Experience,
     choose_strategy,
     expected_losses,
+    expected_regret,
     nearest_datasets,
     probability_of_beating,
     unlike_any_known,
 )
 from app.metalearning.metadataset import DATA_DIR, TabularEvidence, load_evidence
 from app.metalearning.metafeatures import LEARNED, as_vector
-from app.metalearning.metalearners import ProximityForest, simple_metalearners
-from app.metalearning.metalearners.forest import ForestArrays
+from app.metalearning.metalearners import all_metalearners
+from app.metalearning.metalearners.trained import Trained
 from app.metalearning.metrics import Metric, requested_metric
 from app.metalearning.portfolio import Configuration, Size, find_configuration
 from app.metalearning.scaling import QuantileScale
@@ -107,20 +108,18 @@ def load_knowledge(folder: Path = DATA_DIR) -> dict[TaskType, Knowledge]:
     knowledge = {}
     for task_type in TaskType:
         evidence = load_evidence(task_type, folder)
-        learners = simple_metalearners(evidence)
-        forest = ForestArrays.load(folder / f"forest-{task_type}-regret.npz")
+        trained = Trained.load(folder / f"trained-{task_type}.npz")
         if (
-            len(forest.leaves) != len(evidence.datasets)
+            len(trained.forest.leaves) != len(evidence.datasets)
             or tuple(report[task_type]["configurations"]) != evidence.configurations
         ):
             raise RuntimeError(
                 f"The meta-learners in {folder} were fitted on other evidence: metaselect metadataset fit"
             )
-        learners["forest"] = ProximityForest(forest, evidence.regret)
         knowledge[task_type] = Knowledge(
             evidence=evidence,
-            learners=learners,
-            level=ForestArrays.load(folder / f"forest-{task_type}-level.npz"),
+            learners=all_metalearners(evidence, trained),
+            trained=trained,
             scale=QuantileScale(evidence.metafeatures),
             costs=fit_costs(evidence),
             report=report[task_type],
@@ -144,10 +143,10 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     size = _size(vector)
     feasible, excluded = _feasible(knowledge.evidence, vector)
     order = learner.rank(vector, feasible, question.k)
-    regret = learner.expected_regret(vector)
+    regret = expected_regret(knowledge, vector)
     expected = _expected_performances(knowledge, question, metric, vector, n_classes)
     sbs = single_best(knowledge.evidence.regret)
-    fit_seconds = knowledge.costs.fit_seconds.predict(*size)
+    fit_seconds = knowledge.costs.fit_seconds.predict(*size, knowledge.trained.forest.shrunk_weights(vector))
     predict_seconds = knowledge.costs.predict_seconds_per_1000_rows.predict(*size)
     memory = knowledge.costs.memory_bytes.predict(*size)
     candidates = tuple(

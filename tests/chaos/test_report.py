@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from chaos import performing, versions
+from benchmarks import versions
+from chaos import performing
 from chaos.performing import perform
 from chaos.plan import Act
 from chaos.report import Report

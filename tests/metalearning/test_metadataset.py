@@ -93,21 +93,28 @@ def test_metafeatures_are_complete_but_for_those_undefined(shipped):
 
 
 def test_timings_are_positive_and_of_known_configurations(shipped):
-    assert shipped.timings.shape[1] == 5
-    assert set(shipped.timings[:, 0]) == set(range(len(shipped.configurations)))
-    assert np.all(shipped.timings[:, 1:] > 0)
-    assert {64.0, 256.0} < set(shipped.timings[:, 1])
+    assert shipped.timings.shape[1] == 6
+    assert set(shipped.timings[:, 0]) == set(range(len(shipped.datasets)))
+    assert set(shipped.timings[:, 1]) == set(range(len(shipped.configurations)))
+    assert np.all(shipped.timings[:, 2:] > 0)
+    assert {64.0, 256.0} < set(shipped.timings[:, 2])
 
 
 def test_held_out_group_leaves_no_trace(shipped):
     group = shipped.groups[3]
-    known = shipped.without_group(group)
     kept = [row for row, each in enumerate(shipped.groups) if each != group]
+    known = shipped.of(kept)
     assert group not in known.groups
     assert known.datasets == tuple(shipped.datasets[row] for row in kept)
     assert np.array_equal(known.regret, shipped.regret[kept])
     assert np.array_equal(known.metafeatures, shipped.metafeatures[kept], equal_nan=True)
     assert {len(losses) for losses in known.losses.values()} == {len(kept)}
+    timed = [(known.datasets[int(row)], *rest) for row, *rest in known.timings]
+    assert timed == [
+        (name, *rest)
+        for row, *rest in shipped.timings
+        if (name := shipped.datasets[int(row)]) in known.datasets
+    ]
 
 
 def test_nothing_per_row_is_shipped(cells):
@@ -170,7 +177,7 @@ def test_configuration_that_failed_has_the_worst_regret_and_no_score(broken):
     column = evidence.configurations.index("reg-svm-rbf")
     assert np.all(evidence.regret[:, column] == 2)
     assert np.all(np.isnan(evidence.headline_losses[:, column]))
-    assert column not in evidence.timings[:, 0]
+    assert column not in evidence.timings[:, 1]
 
 
 def test_scores_of_all_rows_and_both_halves_have_columns():

@@ -15,8 +15,9 @@ from app.errors import (
     TooSmallMetaDatasetError,
     UnusableMetaDatasetError,
 )
+from app.metalearning.evidence import deal_folds
 from app.metalearning.importing import PerformanceMatrix, read_matrix, write_matrix
-from app.metalearning.importing.evidence import LossScale, as_evidence, deal_folds
+from app.metalearning.importing.evidence import LossScale, as_evidence
 from app.metalearning.importing.matrix import MISSING, OK, STATUSES, Measure, check_size
 from tests.scenarios import ACCURACY, RUN_TIME, TIMEOUT, differences, matrix, write_files
 

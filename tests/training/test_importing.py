@@ -14,11 +14,13 @@ from app.metalearning.importing.evidence import as_evidence
 from app.metalearning.importing.knowledge import Fitted, dump, load, summarise
 from app.metalearning.importing.matrix import MISSING, OK
 from app.metalearning.importing.recommendation import recommend_algorithms
-from app.metalearning.metalearners import simple_metalearners
+from app.metalearning.metalearners import all_metalearners
 from app.metalearning.metalearners.portfolio import greedy_order
 from tests.scenarios import ACCURACY, RUN_TIME, decided, differences, matrix
-from workers.training import fitting, importing
+from workers.training import importing
+from workers.training.forests import train
 from workers.training.importing import fit_imported
+from workers.training.proof import trajectory
 
 random = np.random.default_rng(0)
 NAN = np.nan
@@ -27,7 +29,6 @@ NAN = np.nan
 @pytest.fixture(autouse=True, scope="module")
 def little_work():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "N_TREES", 20)
         patch.setattr(importing, "MOST_FOLDS", 5)
         yield
 
@@ -138,9 +139,10 @@ def test_every_way_of_ranking_orders_all_algorithms_despite_gaps():
     performances = random.random((30, 6))
     performances[random.random(performances.shape) < 0.3] = NAN
     evidence = as_evidence(matrix(performances))
-    for learner in simple_metalearners(evidence).values():
+    for learner in all_metalearners(evidence, train(evidence)).values():
         assert sorted(learner.rank(evidence.metafeatures[3], list(range(6)))) == list(range(6))
-        assert not np.isnan(learner.expected_regret(evidence.metafeatures[3])).any()
+        order = trajectory(learner, evidence.metafeatures[3], list(range(6)), evidence.headline_losses[3], 6)
+        assert sorted(order) == list(range(6))
 
 
 def test_stored_knowledge_is_read_back_the_same_and_holds_no_objects():
@@ -151,8 +153,8 @@ def test_stored_knowledge_is_read_back_the_same_and_holds_no_objects():
     back = load(content)
     assert differences(given, back.matrix) == []
     assert back.report == fitted.report
-    for forest, stored in ((fitted.level, back.level), (fitted.regret, back.learners["forest"].arrays)):
-        assert all(np.array_equal(value, getattr(stored, name)) for name, value in vars(forest).items())
+    stored = back.trained.arrays()
+    assert all(np.array_equal(value, stored[name]) for name, value in fitted.trained.arrays().items())
     summary = summarise(given, fitted)
     assert (summary["datasets"], summary["runs"]) == (40, {"ok": 120})
 
@@ -239,7 +241,7 @@ def test_what_is_not_known_is_refused(knowledge, question, error, named):
 
 
 def test_serving_imports_no_training_library(knowledge, tmp_path):
-    fitted = Fitted(knowledge.learners["forest"].arrays, knowledge.level, knowledge.report)
+    fitted = Fitted(knowledge.trained, knowledge.report)
     (tmp_path / "knowledge.npz").write_bytes(dump(knowledge.matrix, fitted))
     program = """
 import sys

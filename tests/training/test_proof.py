@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from app.metalearning.metalearners import STRATEGIES
 from tests.tables import evidence
-from workers.training import fitting
+from workers.training.forests import train
 from workers.training.proof import KS, prove
 
 random = np.random.default_rng(0)
@@ -16,25 +17,19 @@ DECIDER = np.arange(N_DATASETS) % 2
 REGRET = np.column_stack([2.0 * DECIDER, 2.0 * (1 - DECIDER), np.full(N_DATASETS, 0.7)])
 GROUPS = tuple(f"group {row // 6}" for row in range(N_DATASETS))
 METAFEATURES = np.column_stack([DECIDER + 0.1 * random.random(N_DATASETS), random.random((N_DATASETS, 5))])
-LEARNERS = {"single_best", "average_rank", "portfolio", "nearest", "forest"}
-
-
-@pytest.fixture(autouse=True)
-def few_trees(monkeypatch):
-    monkeypatch.setattr(fitting, "N_TREES", 20)
 
 
 def proof_of(regret=REGRET, metafeatures=METAFEATURES, groups=GROUPS, **changes):
     known = dataclasses.replace(evidence(regret, metafeatures, groups), **changes)
-    return prove(known, fitting.fit_forest, fitting.fit_level_forest)
+    return prove(known, train)
 
 
 def test_forest_finds_the_metafeature_that_decides():
     report = proof_of()
     assert report["regret"]["single_best"]["1"] == pytest.approx(0.7)
     assert report["regret"]["forest"]["1"] < 0.2
-    assert report["default"] in {"forest", "nearest"}
-    assert set(report["regret"]) == LEARNERS
+    assert set(report["regret"]) == set(STRATEGIES)
+    assert report["regret"][report["default"]]["1"] < 0.3
     assert (report["datasets"], report["groups"]) == (48, 8)
 
 
@@ -73,7 +68,8 @@ def test_default_has_the_least_regret():
     for regret in (REGRET, random.random((N_DATASETS, 6))):
         report = proof_of(regret)
         means = {
-            name: np.mean([values[k] for k in ("1", "3", "5")]) for name, values in report["regret"].items()
+            name: np.mean([values[k] for k in ("1", "3", "5", "10")])
+            for name, values in report["regret"].items()
         }
         assert means[report["default"]] == pytest.approx(min(means.values()), abs=1e-4)
 

@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 
 from app.metalearning.baselines import gap_closed
-from app.metalearning.evidence import Evidence
-from app.metalearning.importing.evidence import as_evidence, deal_folds, measured_rows
+from app.metalearning.evidence import Evidence, deal_folds
+from app.metalearning.importing.evidence import as_evidence, measured_rows
 from app.metalearning.importing.knowledge import Fitted
 from app.metalearning.importing.matrix import PENALTY, IntArray, PerformanceMatrix, check_size
 from app.metalearning.table import FloatArray
 from workers.training import proof
-from workers.training.fitting import fit_forest, fit_level_forest
+from workers.training.forests import train
 from workers.training.proof import HeldOut
 
 # Every group is held out alone where there are no more of them, otherwise whole groups in folds. Large matrices get fewer
 # folds, so that the proof takes minutes: the fits of all folds see about so many datasets at most.
-MOST_FOLDS, FEWEST_FOLDS = 50, 10
+MOST_FOLDS, FEWEST_FOLDS = 20, 10
 MOST_FITTED = 25_000
 VIRTUAL_BEST, BEST_CONSTANT = "virtual_best", "best_constant"
 _CONSTANTS = ("single_best", "average_rank", "portfolio")
@@ -32,7 +32,7 @@ def fit_imported(matrix: PerformanceMatrix) -> Fitted:
     evidence = as_evidence(matrix)
     most_folds = min(MOST_FOLDS, max(FEWEST_FOLDS, MOST_FITTED // len(evidence.datasets)))
     folds = [str(fold) for fold in deal_folds(evidence.groups, most_folds)]
-    seen = proof.hold_out(evidence, folds, fit_forest, fit_level_forest, "groups")
+    seen = proof.hold_out(evidence, folds, train, "groups")
     report = {
         **proof.summarise(evidence, seen),
         "folds": len(set(folds)),
@@ -40,7 +40,7 @@ def fit_imported(matrix: PerformanceMatrix) -> Fitted:
         **_in_measure(matrix, evidence, folds, seen),
         "official": _on_official_folds(matrix, evidence),
     }
-    return Fitted(fit_forest(evidence.metafeatures, evidence.regret), fit_level_forest(evidence), report)
+    return Fitted(train(evidence), report)
 
 
 def _on_official_folds(matrix: PerformanceMatrix, evidence: Evidence) -> dict[str, Any] | None:
@@ -48,7 +48,14 @@ def _on_official_folds(matrix: PerformanceMatrix, evidence: Evidence) -> dict[st
     if not len(matrix.folds):
         return None
     folds = [str(fold) for fold in matrix.folds[0, measured_rows(matrix)]]
-    seen = proof.hold_out(evidence, folds, fit_forest, fit_level_forest, "official folds")
+    return on_folds(matrix, evidence, folds, "official folds")
+
+
+def on_folds(
+    matrix: PerformanceMatrix, evidence: Evidence, folds: Sequence[str], about: str
+) -> dict[str, Any]:
+    """Held-out regret of every way of ranking, and its mean performance in the matrix's own unit, on these folds."""
+    seen = proof.hold_out(evidence, folds, train, about)
     regret = proof.summarise(evidence, seen)["regret"]
     return {"folds": len(set(folds)), "regret": regret, **_in_measure(matrix, evidence, folds, seen)}
 
@@ -75,7 +82,8 @@ def _in_measure(
         VIRTUAL_BEST: float(np.nanmin(losses, axis=1).mean()),
     }
     charged = _with_feature_seconds(matrix, losses, rows)
-    for name, choices in seen.first_choices.items():
+    for name, orders in seen.orders.items():
+        choices = [order[0] for order in orders]
         means[name] = _mean_of(losses if name in _CONSTANTS else charged, held_out, choices)
     return {
         "mean_performance": {name: sign * value for name, value in means.items()},

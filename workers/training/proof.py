@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.progress import track
 
-from app.metalearning.baselines import WORST_REGRET, best_of_first, single_best
-from app.metalearning.evidence import Evidence
+from app.metalearning.baselines import WORST_REGRET, best_of_first, mean_regret, single_best
+from app.metalearning.evidence import Evidence, deal_folds
 from app.metalearning.experience import LARGEST_LOSS, weighted_losses
-from app.metalearning.metalearners import MetaLearner, ProximityForest, simple_metalearners
-from app.metalearning.metalearners.forest import ForestArrays
+from app.metalearning.metalearners import AdaptiveMetaLearner, MetaLearner, all_metalearners
+from app.metalearning.metalearners.trained import Trained
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
 
-KS = (1, 3, 5, 10)
+KS = (1, 3, 5, 10, 20)
 COVERAGE = 0.9
-_SELECTING_KS = (1, 3, 5)
+N_FOLDS = 20
+_SELECTING_KS = (1, 3, 5, 10)
 
-FitForest = Callable[[FloatArray, FloatArray], ForestArrays]
-FitLevel = Callable[[Evidence], ForestArrays]
+Train = Callable[[Evidence], Trained]
 
 
 @dataclass(frozen=True)
@@ -27,57 +27,80 @@ class HeldOut:
     """What was seen on datasets while they were held out, one entry per dataset in the order of `rows`."""
 
     rows: list[int] = field(default_factory=list)
-    first_choices: dict[str, list[int]] = field(default_factory=dict)  # strategy → configuration
+    orders: dict[str, list[list[int]]] = field(
+        default_factory=dict
+    )  # strategy → configurations as they were tried
     regrets: dict[str, list[list[float]]] = field(default_factory=dict)  # strategy → best of the first k
     interval_ratios: list[FloatArray] = field(default_factory=list)
     advantages: list[FloatArray] = field(default_factory=list)
     distances: list[float] = field(default_factory=list)
 
 
-def prove(
-    evidence: Evidence, fit_forest: FitForest, fit_level: FitLevel, about: str = "datasets"
-) -> dict[str, object]:
-    """Held-out regret of every way of ranking, and the calibration that held-out datasets give: leave one group out."""
-    return summarise(evidence, hold_out(evidence, evidence.groups, fit_forest, fit_level, about))
+def prove(evidence: Evidence, train: Train, about: str = "datasets") -> dict[str, object]:
+    """Held-out regret of every way of ranking, and the calibration that held-out groups give."""
+    folds = [str(fold) for fold in deal_folds(evidence.groups, N_FOLDS)]
+    return summarise(evidence, hold_out(evidence, folds, train, about))
 
 
 def hold_out(
-    evidence: Evidence, folds: Sequence[str], fit_forest: FitForest, fit_level: FitLevel, about: str
+    evidence: Evidence, folds: Sequence[str], train: Train, about: str, ks: Sequence[int] = KS
 ) -> HeldOut:
     """Rank the datasets of each fold by what all others teach; where nobody tried a configuration, it cannot be chosen.
 
     Args:
         evidence: what is known.
         folds: the fold of every dataset.
-        fit_forest: grows the forest that ranks.
-        fit_level: grows the forest that expects losses.
+        train: grows what has to be grown.
         about: what the progress bar says.
+        ks: how many configurations are tried.
     """
     seen = HeldOut()
     for fold in track(sorted(set(folds)), f"held out: {about}"):
         known = evidence.of([row for row, each in enumerate(folds) if each != fold])
-        learners: dict[str, MetaLearner] = simple_metalearners(known)
-        forest = ProximityForest(fit_forest(known.metafeatures, known.regret), known.regret)
-        learners["forest"] = forest
-        level = fit_level(known)
+        trained = train(known)
+        learners = all_metalearners(known, trained)
         scale = QuantileScale(known.metafeatures)
         sbs = single_best(known.regret)
         for row in (index for index, each in enumerate(folds) if each == fold):
             vector = evidence.metafeatures[row]
-            truth = evidence.regret_b[row]
+            truth, observed = evidence.regret_b[row], evidence.headline_losses_a[row]
             tried = [index for index, regret in enumerate(truth) if not np.isnan(regret)]
             seen.rows.append(row)
             for name, learner in learners.items():
-                order = learner.rank(vector, tried, KS[-1])
-                seen.first_choices.setdefault(name, []).append(order[0])
-                seen.regrets.setdefault(name, []).append([best_of_first(truth, order, k) for k in KS])
-            mean, spread = weighted_losses(known.headline_losses, level.weights(vector))
+                order = trajectory(learner, vector, tried, observed, max(ks))
+                seen.orders.setdefault(name, []).append(order)
+                seen.regrets.setdefault(name, []).append(
+                    [best_of_first(truth, order, k, observed) for k in ks]
+                )
+            mean, spread = weighted_losses(known.headline_losses, trained.level.weights(vector))
             truth_losses = np.minimum(evidence.headline_losses[row], LARGEST_LOSS)
             seen.interval_ratios.append(np.abs(truth_losses - mean) / spread)
-            expected = forest.expected_regret(vector)
+            expected = mean_regret(known.regret, trained.forest.shrunk_weights(vector))
             seen.advantages.append((truth - truth[sbs]) - (expected - expected[sbs]))
             seen.distances.append(scale.distances(vector).min())
     return seen
+
+
+def trajectory(
+    learner: MetaLearner, vector: FloatArray, feasible: list[int], losses: FloatArray, most: int
+) -> list[int]:
+    """The configurations that are tried one after another, each result told before the next choice.
+
+    Args:
+        learner: the way of ranking.
+        vector: the dataset's metafeatures.
+        feasible: what may be tried.
+        losses: what is observed of each configuration, shape (configurations,), NaN where it fails.
+        most: how many are tried.
+    """
+    if not isinstance(learner, AdaptiveMetaLearner):
+        return learner.rank(vector, feasible, most)
+    outlook, left, observed = learner.outlook(vector), list(feasible), dict[int, float]()
+    while left and len(observed) < most:
+        following = outlook.suggest_next(left, observed)
+        left.remove(following)
+        observed[following] = float(losses[following])
+    return list(observed)
 
 
 def summarise(evidence: Evidence, seen: HeldOut) -> dict[str, object]:

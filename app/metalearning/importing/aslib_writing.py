@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from app.errors import NamesUnusableError
-from app.metalearning.importing.evidence import deal_folds
+from app.metalearning.evidence import deal_folds
 from app.metalearning.importing.matrix import MISSING, STATUSES, PerformanceMatrix
 
 _STEP = "metafeatures"

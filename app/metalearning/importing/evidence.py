@@ -7,8 +7,7 @@ import numpy as np
 from app.errors import TooSmallMetaDatasetError
 from app.metalearning.baselines import normalised_regret
 from app.metalearning.evidence import Evidence
-from app.metalearning.importing.matrix import MISSING, PENALTY, IntArray, PerformanceMatrix
-from app.metalearning.protocol.dealing import deal_groups
+from app.metalearning.importing.matrix import MISSING, PENALTY, PerformanceMatrix
 from app.metalearning.scaling import NEAR_DUPLICATE, near_duplicate_groups
 from app.metalearning.table import FloatArray
 
@@ -84,6 +83,7 @@ def as_evidence(matrix: PerformanceMatrix) -> Evidence:
         metafeature_names=matrix.feature_names,
         metafeatures=matrix.features[rows],
         headline_losses=losses,
+        headline_losses_a=losses,
         headline_losses_b=losses,
         regret=regret,
         regret_b=regret,
@@ -115,15 +115,6 @@ def groups_of(matrix: PerformanceMatrix, rows: list[int]) -> tuple[str, ...]:
             f"At least {FEWEST_GROUPS} groups are needed: name finer ones, or give more metafeatures.",
         )
     return tuple(groups)
-
-
-def deal_folds(groups: tuple[str, ...], n_folds: int) -> IntArray:
-    """The fold of every dataset, from 0 on: whole groups, in folds of about the same size."""
-    numbers = {group: index for index, group in enumerate(dict.fromkeys(groups))}
-    codes = np.array([numbers[group] for group in groups], dtype=np.int64)
-    if len(numbers) <= n_folds:
-        return codes
-    return deal_groups(np.zeros(len(groups)), codes, n_folds)
 
 
 def _losses_and_floors(

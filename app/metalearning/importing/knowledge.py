@@ -3,8 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,11 @@ import numpy as np
 from app.metalearning.experience import Experience
 from app.metalearning.importing.evidence import LossScale, as_evidence, measured_rows
 from app.metalearning.importing.matrix import STATUSES, Measure, PerformanceMatrix
-from app.metalearning.metalearners import ProximityForest, simple_metalearners
-from app.metalearning.metalearners.forest import ForestArrays
+from app.metalearning.metalearners import all_metalearners
+from app.metalearning.metalearners.trained import Trained
 from app.metalearning.scaling import QuantileScale
 
-FORMAT = 1
+FORMAT = 2
 _NAMES = ("datasets", "algorithms", "feature_names", "groups")
 _ARRAYS = ("performances", "statuses", "features", "feature_seconds", "seconds", "folds")
 
@@ -32,10 +31,9 @@ class ImportedKnowledge(Experience):
 
 @dataclass(frozen=True)
 class Fitted:
-    """What fitting adds to a matrix: both forests, the proof and the calibration."""
+    """What fitting adds to a matrix: the grown trees, the proof and the calibration."""
 
-    regret: ForestArrays
-    level: ForestArrays
+    trained: Trained
     report: dict[str, Any]
 
 
@@ -48,8 +46,7 @@ def dump(matrix: PerformanceMatrix, fitted: Fitted) -> bytes:
         **{name: getattr(matrix, name) for name in _NAMES},
     }
     arrays = {name: getattr(matrix, name) for name in _ARRAYS}
-    arrays |= {f"regret_{name}": value for name, value in _arrays_of(fitted.regret).items()}
-    arrays |= {f"level_{name}": value for name, value in _arrays_of(fitted.level).items()}
+    arrays |= fitted.trained.arrays()
     text = json.dumps(header, allow_nan=False).encode()
     file = io.BytesIO()
     np.savez_compressed(file, header=np.frombuffer(text, dtype=np.uint8), **arrays)
@@ -78,14 +75,12 @@ def load(content: bytes) -> ImportedKnowledge:
         parts: dict[str, Any] = {name: tuple(header[name]) for name in _NAMES}
         parts |= {name: arrays[name] for name in _ARRAYS}
         matrix = PerformanceMatrix(measure=Measure(**header["measure"]), **parts)
-        regret, level = (_forest(arrays, prefix) for prefix in ("regret_", "level_"))
+        trained = Trained.of_arrays(arrays)
     evidence = as_evidence(matrix)
-    learners = simple_metalearners(evidence)
-    learners["forest"] = ProximityForest(regret, evidence.regret)
     return ImportedKnowledge(
         evidence=evidence,
-        learners=learners,
-        level=level,
+        learners=all_metalearners(evidence, trained),
+        trained=trained,
         scale=QuantileScale(evidence.metafeatures),
         report=header["report"],
         version=hashlib.sha256(content).hexdigest()[:12],
@@ -93,11 +88,3 @@ def load(content: bytes) -> ImportedKnowledge:
         rows=measured_rows(matrix),
         losses=LossScale.of(matrix),
     )
-
-
-def _arrays_of(forest: ForestArrays) -> dict[str, Any]:
-    return {field.name: getattr(forest, field.name) for field in fields(forest)}
-
-
-def _forest(arrays: Mapping[str, Any], prefix: str) -> ForestArrays:
-    return ForestArrays(**{field.name: arrays[prefix + field.name] for field in fields(ForestArrays)})

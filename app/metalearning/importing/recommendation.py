@@ -13,6 +13,7 @@ from app.metalearning.experience import (
     FEWEST_METAFEATURES,
     choose_strategy,
     expected_losses,
+    expected_regret,
     nearest_datasets,
     probability_of_beating,
     unlike_any_known,
@@ -79,7 +80,7 @@ def recommend_algorithms(
     choice = choose_strategy(knowledge, strategy, _outside_because(knowledge, vector), "algorithm")
     learner = knowledge.learners[choice.strategy]
     everything = list(range(len(knowledge.evidence.configurations)))
-    regret = learner.expected_regret(vector)
+    regret = expected_regret(knowledge, vector)
     sbs = single_best(knowledge.evidence.regret)
     ends = knowledge.losses.performance(
         expected_losses(knowledge, knowledge.evidence.headline_losses, vector)
@@ -144,7 +145,7 @@ def _expected_seconds(knowledge: ImportedKnowledge, vector: FloatArray) -> Float
     """Geometric mean of every algorithm's run times on datasets like this, NaN where nobody knows."""
     seconds = knowledge.matrix.seconds[knowledge.rows]
     known = seconds > 0  # NaN is not
-    weights = knowledge.level.weights(vector)
+    weights = knowledge.trained.level.weights(vector)
     share = weights @ known
     total = weights @ np.log(np.where(known, seconds, 1.0))
     return np.where(share > 0, np.exp(total / np.where(share > 0, share, 1.0)), np.nan)

@@ -20,10 +20,6 @@ class SingleBest:
     def _mean(self) -> FloatArray:
         return mean_regret(self.regret)
 
-    def expected_regret(self, vector: FloatArray) -> FloatArray:
-        """Mean regret over all datasets."""
-        return self._mean
-
     def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """By mean regret."""
         return sorted(feasible, key=lambda index: self._mean[index])[:most]
@@ -39,10 +35,6 @@ class AverageRank:
     @cached_property
     def _ranks(self) -> FloatArray:
         return average_ranks(self.regret)
-
-    def expected_regret(self, vector: FloatArray) -> FloatArray:
-        """Mean regret over all datasets."""
-        return mean_regret(self.regret)
 
     def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """By mean rank."""

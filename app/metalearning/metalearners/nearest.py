@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 
-from app.metalearning.baselines import mean_regret
 from app.metalearning.metalearners.portfolio import greedy_order
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
@@ -31,10 +30,6 @@ class NearestDatasets:
         weights = np.zeros(len(self.regret))
         weights[nearest] = 1 / len(nearest)
         return weights
-
-    def expected_regret(self, vector: FloatArray) -> FloatArray:
-        """Mean regret over the nearest datasets."""
-        return mean_regret(self.regret, self.weights(vector))
 
     def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """In greedy order over the nearest datasets."""

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG002  a constant needs no metafeatures
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,9 @@ def greedy_order(
     regret: FloatArray,
     weights: FloatArray,
     feasible: list[int],
-    first: int | None = None,
+    tried: Sequence[int] = (),
     most: int | None = None,
+    cost: FloatArray | None = None,
 ) -> list[int]:
     """Feasible configurations in greedy order (Xu et al. 2010; Feurer et al. 2022), ties by weighted mean regret.
 
@@ -23,17 +25,23 @@ def greedy_order(
         regret: shape (datasets, configurations), NaN where nobody tried: no help there.
         weights: how much each dataset counts, shape (datasets,).
         feasible: configurations to order.
-        first: the configuration to begin with; the least weighted mean regret unless given.
+        tried: configurations whose help is there already.
         most: how many to order; all unless given.
+        cost: what each costs, shape (configurations,): gains are weighed by it where given.
     """
     mean = mean_regret(regret, weights)
+    cost = np.ones(len(mean)) if cost is None else cost
     left = sorted(feasible, key=lambda index: mean[index])
-    chosen = [first if first is not None else left[0]]
-    left.remove(chosen[0])
-    best = np.fmin(WORST_REGRET, regret[:, chosen[0]])
+    chosen: list[int] = []
+    best = np.full(len(regret), WORST_REGRET)
+    for index in tried:
+        best = np.fmin(best, regret[:, index])
     while left and (most is None or len(chosen) < most):
-        after = weights @ np.fmin(best[:, None], regret[:, left])
-        following = left[int(np.argmin(after))]
+        if tried or chosen:
+            gain = weights @ (best[:, None] - np.fmin(best[:, None], regret[:, left]))
+        else:
+            gain = WORST_REGRET - mean[left]
+        following = left[int(np.argmax(gain / cost[left]))]
         chosen.append(following)
         left.remove(following)
         best = np.fmin(best, regret[:, following])
@@ -46,10 +54,6 @@ class GreedyPortfolio:
 
     regret: FloatArray
     name: str = "portfolio"
-
-    def expected_regret(self, vector: FloatArray) -> FloatArray:
-        """Mean regret over all datasets."""
-        return mean_regret(self.regret)
 
     def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """In greedy order."""

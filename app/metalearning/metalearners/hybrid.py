@@ -1,0 +1,71 @@
+"""The default: what covers for one another on similar datasets first, then what the results so far make promising.
+
+Without observations it is the greedy portfolio weighted by the forest's proximities. From the fourth configuration on, a
+Gaussian posterior over performance profiles, conditioned on the results so far, chooses by expected improvement.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from app.metalearning.metalearners.forest import ForestArrays
+from app.metalearning.metalearners.portfolio import greedy_order
+from app.metalearning.posterior import Posterior, Prior, Profiles
+from app.metalearning.table import FloatArray
+
+# So many picks cover for one another before results decide.
+N_GREEDY = 3
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """Proximity-weighted greedy picks, then expected improvement under the posterior."""
+
+    arrays: ForestArrays
+    regret: FloatArray  # (D, C)
+    losses: FloatArray  # (D, C)
+    name: str = "hybrid"
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """How all configurations did on the known datasets."""
+        return Profiles(self.losses, ~np.isnan(self.regret))
+
+    def outlook(self, vector: FloatArray) -> "HybridOutlook":
+        """How much every known dataset says about this one, and what follows."""
+        return HybridOutlook(self, self.arrays.shrunk_weights(vector))
+
+    def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
+        """In proximity-weighted greedy order: nothing is observed."""
+        return greedy_order(self.regret, self.arrays.shrunk_weights(vector), feasible, most=most)
+
+
+@dataclass(frozen=True)
+class HybridOutlook:
+    """What the known datasets, weighed, let expect on the new one."""
+
+    learner: Hybrid
+    weights: FloatArray  # (D,)
+
+    @cached_property
+    def prior(self) -> Prior:
+        """The new dataset's profile before anything is observed."""
+        return Prior.of(self.learner.profiles, self.weights)
+
+    def posterior(self, observed: Mapping[int, float]) -> Posterior:
+        """The same after losses were observed; one of them at least is a number."""
+        return self.prior.condition(observed)
+
+    def suggest_next(
+        self, feasible: list[int], observed: Mapping[int, float], cost: FloatArray | None = None
+    ) -> int:
+        """Greedy while there are few results, then the largest expected improvement on the best of them, for its cost."""
+        losses = [loss for loss in observed.values() if not np.isnan(loss)]
+        if len(observed) < N_GREEDY or not losses:
+            return greedy_order(self.learner.regret, self.weights, feasible, list(observed), 1, cost)[0]
+        improvement = self.posterior(observed).expected_improvement(min(losses))
+        if cost is not None:
+            improvement = improvement / cost
+        return max(feasible, key=lambda index: improvement[index])

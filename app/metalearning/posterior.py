@@ -1,0 +1,130 @@
+"""What a few results on a new dataset say of every other configuration: a Gaussian posterior over performance profiles.
+
+A dataset's profile is the loss of every configuration, from the dataset's median configuration and in units of the distance
+to its best. Profiles of different datasets have a common scale, so that past ones give a prior: their weighted mean, and the
+weighted covariance of what the mean leaves unexplained. Results on the new dataset condition it exactly. What is one unit
+there, and how hard the dataset is, nobody knows beforehand: both are estimated from the same results.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from app.metalearning.table import FloatArray
+
+# Beyond these a profile is cut: a hopeless configuration must not bend the covariance.
+BEST, WORST = -1.5, 2.0
+# The distance from the median to the best counts as at least this, in units of the loss.
+_LEAST_SCALE = 0.005
+# Prior variance of the level that all configurations share, and variance of one result, in profile units.
+_LEVEL_VARIANCE, _NOISE_VARIANCE = 4.0, 0.02
+# The covariance counts similar datasets this much more than all alike.
+_COVARIANCE_TRUST = 0.5
+# Scales of the new dataset that are tried: log-steps around what similar datasets have, with a normal prior.
+_SCALE_STEPS = np.linspace(-1.6, 1.6, 9)
+_SCALE_SPREAD = 0.5
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """How configurations did on D past datasets, on a common scale."""
+
+    losses: (
+        FloatArray  # (D, C), comparable between datasets, NaN where a configuration failed or nobody tried
+    )
+    tried: npt.NDArray[np.bool_]  # (D, C)
+
+    @cached_property
+    def scales(self) -> FloatArray:
+        """What is one unit on each dataset, shape (D,)."""
+        best, median = np.nanmin(self.losses, axis=1), np.nanmedian(self.losses, axis=1)
+        return np.asarray(np.maximum(median - best, _LEAST_SCALE))
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """The profiles, shape (D, C): 0 is the median, -1 the best; failures are the worst, gaps 0."""
+        centred = self.losses - np.nanmedian(self.losses, axis=1, keepdims=True)
+        profiles = np.clip(centred / self.scales[:, None], BEST, WORST)
+        return np.where(self.tried, np.nan_to_num(profiles, nan=WORST), 0.0)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Joint normal distribution of a new dataset's profile before anything is observed."""
+
+    mean: FloatArray  # (C,)
+    covariance: FloatArray  # (C, C), without the level that all configurations share
+    usual_scale: float  # what is one unit of the profile on datasets like it
+
+    @classmethod
+    def of(cls, profiles: Profiles, weights: FloatArray) -> "Prior":
+        """What past datasets let expect; a gap teaches nothing.
+
+        Args:
+            profiles: of the past datasets.
+            weights: how much each says about the new one, shape (D,), summing to 1.
+        """
+        share = weights @ profiles.tried
+        mean = (weights @ profiles.values) / np.maximum(share, 1e-12)
+        shared = _COVARIANCE_TRUST * weights + (1 - _COVARIANCE_TRUST) / len(weights)
+        rest = (profiles.values - mean) * profiles.tried
+        scale = math.exp(float(weights @ np.log(profiles.scales)))
+        return cls(np.asarray(mean), np.asarray((rest.T * shared) @ rest), scale)
+
+    def condition(self, observed: Mapping[int, float]) -> "Posterior":
+        """The distribution after losses of some configurations were observed on the new dataset.
+
+        Args:
+            observed: configuration → loss in the profiles' unit; NaN for one that failed. One at least has a loss.
+        """
+        indices = np.array(list(observed), dtype=np.int64)
+        losses = np.array(list(observed.values()), dtype=np.float64)
+        covariance = self.covariance + _LEVEL_VARIANCE
+        among = covariance[np.ix_(indices, indices)] + _NOISE_VARIANCE * np.eye(len(indices))
+        whiten = np.linalg.inv(np.linalg.cholesky(among))
+        scale, level, rest = self._most_likely_scale(losses, self.mean[indices], whiten)
+        gain = whiten @ covariance[indices]
+        return Posterior(self.mean + gain.T @ (whiten @ rest), covariance - gain.T @ gain, scale, level)
+
+    def _most_likely_scale(
+        self, losses: FloatArray, mean: FloatArray, whiten: FloatArray
+    ) -> tuple[float, float, FloatArray]:
+        """The scale of largest posterior density, its level, and what the prior mean leaves unexplained under it."""
+        failed = np.isnan(losses)
+        scales = self.usual_scale * np.exp(_SCALE_STEPS)
+        levels = np.nanmean(losses) - scales * mean[~failed].mean()
+        values = np.where(failed, WORST, (np.nan_to_num(losses) - levels[:, None]) / scales[:, None])
+        rests = values - mean  # (scales, observed)
+        density = -0.5 * ((rests @ whiten.T) ** 2).sum(axis=1) - len(losses) * np.log(scales)
+        density -= 0.5 * (_SCALE_STEPS / _SCALE_SPREAD) ** 2
+        best = int(np.argmax(density))
+        return float(scales[best]), float(levels[best]), rests[best]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Joint normal distribution of the new dataset's profile after what was observed."""
+
+    mean: FloatArray  # (C,)
+    covariance: FloatArray  # (C, C)
+    scale: float  # loss = level + scale · profile
+    level: float
+
+    def expected_improvement(self, best: float) -> FloatArray:
+        """How far below the loss `best` every configuration is expected to come, in units of the loss, shape (C,)."""
+        below = (best - self.level) / self.scale - self.mean
+        spread = np.sqrt(np.maximum(np.diag(self.covariance), 1e-12))
+        ratio = below / spread
+        return np.asarray(self.scale * (below * _normal_cdf(ratio) + spread * _normal_density(ratio)))
+
+
+def _normal_density(values: FloatArray) -> FloatArray:
+    return np.asarray(np.exp(-0.5 * values**2) / math.sqrt(2 * math.pi))
+
+
+def _normal_cdf(values: FloatArray) -> FloatArray:
+    return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in values])

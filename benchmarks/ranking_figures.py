@@ -1,0 +1,259 @@
+"""From what `make bench-recommender` measured to figures, and from figures to the tables and the plot of docs/proof.md."""
+
+import json
+import math
+import re
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from app.metalearning.table import FloatArray, TaskType
+from benchmarks.recording import RESULTS, ROOT
+
+PAGE = ROOT / "docs" / "proof.md"
+PLOT = ROOT / "docs" / "proof-regret.svg"
+BASELINE, DEFAULT = "portfolio", "hybrid"
+N_RESAMPLES = 2_000
+# What shares a table: its name, and the beginnings of the parts that are put together.
+PLACES = {
+    **{str(each): (f"{each} complete",) for each in TaskType},
+    **{f"landmarkers left out, {each}": (f"{each} without landmarkers",) for each in TaskType},
+    **{f"metafeatures permuted, {each}": (f"{each} permuted",) for each in TaskType},
+    "oboe grouped": ("oboe grouped_",),
+    "oboe random": ("oboe random_",),
+}
+BUDGETED = {**{str(each): f"{each} budgets" for each in TaskType}, "oboe grouped": "oboe budgets grouped_"}
+_TABLE = re.compile(r"(?<=<!-- table )(?P<name>[\w .-]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+_ONE = re.compile(r"(?P<place>.+?) (?P<way>[\w, ]+) best of (?P<k>\d+) \[normalised regret\]")
+_COLOURS = {
+    "hybrid": "#D55E00",
+    "forest": "#009E73",
+    "pairwise": "#CC79A7",
+    "lambdamart": "#0072B2",
+    "factorisation": "#8C6D31",
+    "nearest": "#56B4E9",
+    "portfolio": "#000000",
+    "random": "#999999",
+}
+
+
+def figures_of(measured: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Every figure by name and unit."""
+    figures: dict[str, float] = {}
+    for place, beginnings in PLACES.items():
+        parts = [part for name, part in measured.items() if name.startswith(beginnings)]
+        if parts:
+            figures |= _regrets(place, parts)
+    for place, beginning in BUDGETED.items():
+        parts = [part for name, part in measured.items() if name.startswith(beginning)]
+        if parts:
+            figures |= _budgets(place, parts)
+    for each in TaskType:
+        for coverage, share in measured[f"{each} calibration"]["coverage"].items():
+            figures[f"{each} coverage of the {float(coverage):.0%} interval [share]"] = share
+    return figures | _scenarios(measured)
+
+
+def _regrets(place: str, parts: list[dict[str, Any]]) -> dict[str, float]:
+    ks = parts[0]["ks"]
+    groups = [group for part in parts for group in part["groups"]]
+    regrets = {name: _joined(parts, name) for name in parts[0]["regret"]}
+    figures = {
+        f"{place} datasets [count]": float(len(parts[0]["groups"])),
+        f"{place} groups [count]": float(len(set(groups))),
+    }
+    for name, values in regrets.items():
+        for k, mean in zip(ks, values.mean(axis=0), strict=True):
+            figures[f"{place} {name} best of {k} [normalised regret]"] = float(mean)
+    less = regrets[DEFAULT] - regrets[BASELINE]
+    low, high = _interval(less, groups)
+    for at, k in enumerate(ks):
+        about = f"{place} {DEFAULT} minus {BASELINE} best of {k}"
+        figures[f"{about} [normalised regret]"] = float(less[:, at].mean())
+        figures[f"{about}, 5 % [normalised regret]"] = float(low[at])
+        figures[f"{about}, 95 % [normalised regret]"] = float(high[at])
+    return figures
+
+
+def _budgets(place: str, parts: list[dict[str, Any]]) -> dict[str, float]:
+    figures = {}
+    for name in parts[0]["regret"]:
+        for budget, mean in zip(parts[0]["budgets"], _joined(parts, name).mean(axis=0), strict=True):
+            figures[f"{place} {name} within {budget:g} s [normalised regret]"] = float(mean)
+    factors = np.log(np.concatenate([part["factors"] for part in parts]))
+    within = float(np.mean(np.abs(factors) <= math.log(2)))
+    return figures | {f"{place} seconds predicted within a factor of two [share]": within}
+
+
+def _scenarios(measured: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """The gap that remains between the best constant (1) and the best algorithm for every dataset (0)."""
+    figures: dict[str, float] = {}
+    for name in {run.split(" ")[0] for run in measured if run.endswith(" official")}:
+        for way, closed in measured[f"{name} official"]["gap_closed"].items():
+            figures[f"{name} official {way} remaining gap [share]"] = 1 - closed
+        several = [part for run, part in measured.items() if run.startswith(f"{name} ")]
+        for way in several[0]["gap_closed"] if len(several) > 1 else ():
+            gaps = [1 - part["gap_closed"][way] for part in several]
+            figures[f"{name} mean of {len(several)} partitions {way} remaining gap [share]"] = float(
+                np.mean(gaps)
+            )
+        for way, mean in measured[f"{name} official"]["mean_performance"].items():
+            figures[f"{name} official {way} mean performance [of the measure]"] = mean
+    return dict(sorted(figures.items()))
+
+
+def _joined(parts: list[dict[str, Any]], name: str) -> FloatArray:
+    return np.concatenate([np.array(part["regret"][name], dtype=np.float64) for part in parts])
+
+
+def _interval(differences: FloatArray, groups: list[str]) -> tuple[FloatArray, FloatArray]:
+    """The 5th and 95th percentile of the mean when whole groups are drawn again, shape (ks,) each."""
+    labels = np.unique(groups, return_inverse=True)[1]
+    n_groups = labels.max() + 1
+    sums = np.zeros((n_groups, differences.shape[1]))
+    np.add.at(sums, labels, differences)
+    sizes = np.bincount(labels)
+    draws = np.random.default_rng(0).integers(n_groups, size=(N_RESAMPLES, n_groups))
+    means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)[:, None]
+    low, high = np.quantile(means, [0.05, 0.95], axis=0)
+    return low, high
+
+
+def write_page() -> None:
+    """Write the tables and the plot anew from what is recorded."""
+    figures = recorded()
+    PAGE.write_text(with_tables(PAGE.read_text(), figures))
+    with mpl.rc_context({"svg.hashsalt": "metaselect", "font.size": 9, "figure.facecolor": "white"}):
+        plot(figures).savefig(PLOT, metadata={"Date": None})
+
+
+def recorded() -> dict[str, float]:
+    """The figures of the last run, without what is said of the machine."""
+    figures = json.loads((RESULTS / "recommender.json").read_text())
+    return {name: value for name, value in figures.items() if isinstance(value, float)}
+
+
+def with_tables(page: str, figures: dict[str, float]) -> str:
+    """The page with every `<!-- table NAME -->` … `<!-- end -->` written anew."""
+
+    def table(found: re.Match[str]) -> str:
+        kind, _, place = found["name"].partition(" ")
+        rows = {
+            "regret": _regret_rows,
+            "budget": _budget_rows,
+            "gap": _gap_rows,
+            "difference": _difference_rows,
+        }
+        return "\n".join([f"{found['name']} -->", *rows[kind](place, figures), ""])
+
+    return _TABLE.sub(table, page)
+
+
+def _of_place(place: str, figures: dict[str, float]) -> dict[str, dict[int, float]]:
+    """Way of ranking → k → regret."""
+    found: dict[str, dict[int, float]] = {}
+    for name, value in figures.items():
+        match = _ONE.fullmatch(name)
+        if name.startswith(f"{place} ") and match and " minus " not in name:
+            way = name.removeprefix(f"{place} ").partition(" best of ")[0]
+            found.setdefault(way, {})[int(match["k"])] = value
+    return found
+
+
+def _regret_rows(place: str, figures: dict[str, float]) -> list[str]:
+    ways = _of_place(place, figures)
+    ks = list(next(iter(ways.values())))
+    rows = sorted(ways.items(), key=lambda item: np.mean(list(item[1].values())))
+    return [
+        f"| way of ranking | {' | '.join(f'best of {k}' for k in ks)} |",
+        f"|---|{'---|' * len(ks)}",
+        *(f"| {_label(way)} | {' | '.join(f'{by_k[k]:.3f}' for k in ks)} |" for way, by_k in rows),
+    ]
+
+
+def _difference_rows(place: str, figures: dict[str, float]) -> list[str]:
+    about = f"{place} {DEFAULT} minus {BASELINE} best of "
+    ks = [
+        int(name.removeprefix(about).split(" ")[0])
+        for name in figures
+        if name.startswith(about) and "%" not in name
+    ]
+    rows = []
+    for k in ks:
+        mean, low, high = (figures[f"{about}{k}{end} [normalised regret]"] for end in ("", ", 5 %", ", 95 %"))
+        rows.append(f"| {k} | {mean:+.3f} | {low:+.3f} … {high:+.3f} |")
+    return ["| k | hybrid minus portfolio | 5 % … 95 % |", "|---|---|---|", *rows]
+
+
+def _budget_rows(place: str, figures: dict[str, float]) -> list[str]:
+    pattern = re.compile(
+        re.escape(place) + r" (?P<way>[\w ]+) within (?P<budget>[\d.e+-]+) s \[normalised regret\]"
+    )
+    ways: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        if match := pattern.fullmatch(name):
+            ways.setdefault(match["way"], {})[match["budget"]] = value
+    budgets = list(next(iter(ways.values())))
+    return [
+        f"| way of ranking | {' | '.join(f'{budget} s' for budget in budgets)} |",
+        f"|---|{'---|' * len(budgets)}",
+        *(
+            f"| {_label(way)} | {' | '.join(f'{by[each]:.3f}' for each in budgets)} |"
+            for way, by in ways.items()
+        ),
+    ]
+
+
+def _gap_rows(place: str, figures: dict[str, float]) -> list[str]:
+    """A scenario's remaining gaps: on the official folds, and the mean over partitions where there are several."""
+    pattern = re.compile(
+        re.escape(place) + r" (?P<folds>official|mean of \d+ partitions) (?P<way>\w+) remaining gap \[share\]"
+    )
+    ways: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        if match := pattern.fullmatch(name):
+            ways.setdefault(match["way"], {})[match["folds"]] = value
+    folds = sorted({each for by in ways.values() for each in by}, reverse=True)
+    rows = sorted(ways.items(), key=lambda item: item[1][folds[-1]])
+    return [
+        f"| way of ranking | {' | '.join('official folds' if each == 'official' else each for each in folds)} |",
+        f"|---|{'---|' * len(folds)}",
+        *(f"| {_label(way)} | {' | '.join(f'{by[each]:.3f}' for each in folds)} |" for way, by in rows),
+    ]
+
+
+def _label(way: str) -> str:
+    return f"**`{way}`**" if way == DEFAULT else way if "random" in way or " " in way else f"`{way}`"
+
+
+def plot(figures: dict[str, float]) -> Figure:
+    """Regret against the number of tries, a panel per place."""
+    places = [place for place in (*map(str, TaskType), "oboe grouped") if _of_place(place, figures)]
+    figure = Figure(figsize=(3.6 * len(places), 3.4), layout="constrained")
+    for axes, place in zip(np.atleast_1d(figure.subplots(1, len(places))), places, strict=True):
+        for way, by_k in _of_place(place, figures).items():
+            if way in _COLOURS:
+                width = 2.4 if way == DEFAULT else 1.2
+                axes.plot(
+                    list(by_k),
+                    list(by_k.values()),
+                    label=way,
+                    color=_COLOURS[way],
+                    linewidth=width,
+                    marker="o",
+                    markersize=3,
+                )
+        axes.set_xscale("log")
+        ks = list(_of_place(place, figures)[DEFAULT])
+        axes.set_xticks(ks, [str(k) for k in ks])
+        axes.minorticks_off()
+        axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(place)
+        axes.set_xlabel("configurations tried")
+    first = figure.axes[0]
+    first.set_ylabel("normalised regret of the best tried")
+    figure.axes[-1].legend(frameon=False, fontsize=8)
+    return figure
