@@ -193,6 +193,24 @@ class UnknownMetricError(InvalidRequestError):
     code, title = "unknown_metric", "Unknown metric"
 
 
+class NothingFeasibleError(ServiceError):
+    """The constraints, or the dataset, leave nothing to recommend."""
+
+    status, code, title = 422, "nothing_feasible", "Nothing feasible"
+
+
+class RecommendationNotFoundError(NotFoundError):
+    """No such recommendation."""
+
+    code, title = "recommendation_not_found", "Recommendation not found"
+
+
+class NotRepeatableError(ServiceError):
+    """A recommendation rests on knowledge that the service no longer has."""
+
+    status, code, title = 409, "not_repeatable", "Not repeatable"
+
+
 class UnusableDatasetError(ServiceError):
     """The uploaded table cannot be learned from; subclasses say why."""
 

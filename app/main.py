@@ -38,7 +38,7 @@ from app.api.middleware import BodyLimit, RequestId
 from app.api.problems import install_problems
 from app.api.recommendations import RecommendRequest
 from app.logging import configure_logging
-from app.metalearning.recommendation import load_knowledge
+from app.metalearning.knowledge import load_knowledge
 from app.queue import Doorbell
 from app.store.database import Database
 

@@ -13,7 +13,7 @@ from app.api.describing import Describer
 from app.api.imported import ImportedCache
 from app.api.lookout import Lookout
 from app.config import Settings
-from app.metalearning.recommendation import Knowledge
+from app.metalearning.knowledge import Knowledge
 from app.metalearning.table import TaskType
 from app.queue import Doorbell
 from app.store.database import Database

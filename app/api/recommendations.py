@@ -1,35 +1,39 @@
 """The main call: which configurations for this dataset, what to expect of them, how sure, and why."""
 
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field, model_validator
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field, Json, model_validator
 from sqlalchemy.orm import Session
 
 from app.api import jobs as jobs_api
-from app.api.datasets import FindingResponse, record_upload
-from app.api.dependencies import Owner, Service, ServiceDep, WriteSession
+from app.api.constraints import ConstraintsRequest
+from app.api.datasets import record_upload
+from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
 from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
-from app.api.schemas import RequestModel, ResponseModel
+from app.api.rankings import (
+    REPEATABLE,
+    JobLink,
+    RecommendationResponse,
+    RecomputedResponse,
+    RememberedResponse,
+    as_body,
+    largest_difference,
+)
+from app.api.schemas import RequestModel, as_time
 from app.api.uploads import DatasetForm, Upload, media_type, multipart_body, read_form, read_json
-from app.errors import InvalidRequestError, MetafeatureVersionError
+from app.errors import InvalidRequestError, MetafeatureVersionError, NotRepeatableError
 from app.failpoints import Step
 from app.metalearning.experience import check_strategy
 from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.metrics import check_metric
-from app.metalearning.recommendation import (
-    Candidate,
-    Question,
-    Recommendation,
-    recommend,
-)
+from app.metalearning.recommendation import Question, recommend
 from app.metalearning.table import TaskType
 from app.store import datasets, recommendations
 from app.store.database import commit
-from app.store.tables import Dataset, Job
+from app.store.tables import Dataset, Job, Recommendation
 
 router = APIRouter(tags=["recommendations"])
 
@@ -45,6 +49,9 @@ class Wishes(RequestModel):
     )
     k: int = Field(default=5, ge=1, le=50, description="How many candidates.")
     verify: bool = Field(default=False, description="Also measure them: 202 and a job to watch.")
+    constraints: ConstraintsRequest = Field(
+        default_factory=ConstraintsRequest, description="What the candidates must keep to."
+    )
     time_budget_seconds: float = Field(
         default=jobs_api.DEFAULT_BUDGET_SECONDS, ge=1, le=86_400, description="For the verification."
     )
@@ -77,67 +84,10 @@ class RecommendRequest(Wishes):
 class RecommendForm(DatasetForm, Wishes):
     """The fields beside an uploaded file."""
 
-
-class ExpectedPerformanceResponse(ResponseModel):
-    """A score with its 90 % interval."""
-
-    score: float
-    low: float
-    high: float
-    unit: str
-
-
-class CandidateResponse(ResponseModel):
-    """A configuration and what to expect of it."""
-
-    rank: int
-    configuration: str
-    algorithm: str
-    family: str
-    hyperparameters: dict[str, Any]
-    expected: ExpectedPerformanceResponse
-    expected_regret: float
-    probability_beats_single_best: float | None
-    fit_cpu_seconds: float
-    predict_cpu_seconds_per_1000_rows: float
-    memory_bytes: int
-    snippet: str
-
-
-class NeighbourResponse(ResponseModel):
-    """A past dataset that the answer rests on."""
-
-    dataset: str
-    weight: float
-    winner: str
-    winner_score: float
-
-
-class JobLink(ResponseModel):
-    """The verification that was begun."""
-
-    id: str
-    href: str
-
-
-class RecommendationResponse(ResponseModel):
-    """A ranking; versions make it repeatable."""
-
-    id: str
-    dataset_id: str | None
-    task_type: TaskType
-    metric: str
-    strategy: str
-    explanation: str
-    outside_experience: bool
-    candidates: list[CandidateResponse]
-    neighbours: list[NeighbourResponse]
-    excluded: dict[str, str]
-    findings: list[FindingResponse]
-    absent_metafeatures: list[str]
-    metafeature_version: int
-    knowledge_version: str
-    job: JobLink | None
+    constraints: Json[ConstraintsRequest] = Field(
+        default_factory=ConstraintsRequest,
+        description='What the candidates must keep to: {"interpretable_only": true}.',
+    )
 
 
 async def _read_request(request: Request) -> AsyncIterator[RecommendRequest | Upload]:
@@ -178,9 +128,10 @@ def create_recommendation(
         if attempt.replay is not None:
             return attempt.replay
         dataset = _dataset(service, session, owner, asked)
-        ranking = recommend(*_question(service, asked, wishes, dataset))
+        question = _question(asked, wishes, dataset)
+        ranking = recommend(service.knowledge[question.task_type], question)
         configurations = [candidate.configuration for candidate in ranking.candidates]
-        body = _as_body(ranking, dataset, asked)
+        body = as_body(ranking, question.task_type, dataset)
         record = recommendations.record(
             session,
             owner=owner,
@@ -212,6 +163,7 @@ def _dataset(
     """The dataset to recommend for, read from the upload where there is one; None where only metafeatures came."""
     if isinstance(asked, Upload):
         check_metric(asked.form.metric, asked.form.task_type)
+        asked.form.constraints.as_constraints()
         check_strategy(
             service.knowledge[asked.form.task_type or TaskType.CLASSIFICATION], asked.form.strategy
         )
@@ -221,9 +173,7 @@ def _dataset(
     return None
 
 
-def _question(
-    service: Service, asked: RecommendRequest | Upload, wishes: Wishes, dataset: Dataset | None
-) -> tuple[Any, Question]:
+def _question(asked: RecommendRequest | Upload, wishes: Wishes, dataset: Dataset | None) -> Question:
     if dataset is not None:
         _check_version(dataset.metafeature_version, "Upload the dataset again.")
         task_type, metafeatures = TaskType(dataset.task_type), dataset.metafeatures
@@ -237,15 +187,21 @@ def _question(
         assert asked.task_type is not None
         _check_version(asked.metafeature_version, "Describe the dataset with `metaselect describe` of today.")
         task_type, metafeatures = asked.task_type, asked.metafeatures or {}
-    question = Question(
+    return _as_question(task_type, metafeatures, wishes, dataset)
+
+
+def _as_question(
+    task_type: TaskType, metafeatures: dict[str, float | None], wishes: Wishes, dataset: Dataset | None
+) -> Question:
+    return Question(
         task_type=task_type,
         metafeatures=metafeatures,
         metric=wishes.metric,
         strategy=wishes.strategy,
         k=wishes.k,
         target_sd=dataset.target_sd if dataset else None,
+        constraints=wishes.constraints.as_constraints(),
     )
-    return service.knowledge[task_type], question
 
 
 def _check_version(version: int | None, advice: str) -> None:
@@ -253,27 +209,6 @@ def _check_version(version: int | None, advice: str) -> None:
         raise MetafeatureVersionError(
             f"The metafeatures are of schema version {version}, the service's is {SCHEMA_VERSION}.", advice
         )
-
-
-def _as_body(
-    ranking: Recommendation, dataset: Dataset | None, asked: RecommendRequest | Upload
-) -> dict[str, Any]:
-    task_type = dataset.task_type if dataset else asked.task_type  # type: ignore[union-attr]  # an upload has a dataset
-    return {
-        "dataset_id": dataset.id if dataset else None,
-        "task_type": str(task_type),
-        "metric": ranking.metric.name,
-        "strategy": ranking.strategy,
-        "explanation": ranking.explanation,
-        "outside_experience": ranking.outside_experience,
-        "candidates": [_candidate(candidate) for candidate in ranking.candidates],
-        "neighbours": [asdict(neighbour) for neighbour in ranking.neighbours],
-        "excluded": ranking.excluded,
-        "findings": dataset.findings if dataset else [],
-        "absent_metafeatures": dataset.absent_metafeatures if dataset else [],
-        "metafeature_version": SCHEMA_VERSION,
-        "knowledge_version": ranking.version,
-    }
 
 
 def _as_answer(record_id: str, job: Job | None, body: dict[str, Any]) -> Response:
@@ -284,19 +219,47 @@ def _as_answer(record_id: str, job: Job | None, body: dict[str, Any]) -> Respons
     return answer
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
-    configuration = candidate.configuration
-    return {
-        "rank": candidate.rank,
-        "configuration": configuration.id,
-        "algorithm": configuration.algorithm.name,
-        "family": configuration.algorithm.family,
-        "hyperparameters": configuration.hyperparameters,
-        "expected": asdict(candidate.expected),
-        "expected_regret": candidate.expected_regret,
-        "probability_beats_single_best": candidate.probability_beats_single_best,
-        "fit_cpu_seconds": candidate.fit_cpu_seconds,
-        "predict_cpu_seconds_per_1000_rows": candidate.predict_cpu_seconds_per_1000_rows,
-        "memory_bytes": candidate.memory_bytes,
-        "snippet": configuration.snippet,
-    }
+@router.get("/recommendations/{recommendation_id}", responses=problem_responses(404, 409, 410))
+def read_recommendation(
+    recommendation_id: str,
+    service: ServiceDep,
+    session: ReadSession,
+    owner: Owner,
+    recompute: Annotated[
+        bool, Query(description="Also answer the same question again, and compare every number.")
+    ] = False,
+) -> RememberedResponse:
+    """A recommendation as it was given; it can be repeated for as long as what it rests on is there."""
+    record = recommendations.get(session, owner, recommendation_id)
+    job = recommendations.job_of(session, record)
+    link = JobLink(id=job, href=f"/jobs/{job}") if job else None
+    again = _recomputed(service, session, record) if recompute else None
+    return RememberedResponse(
+        id=record.id, job=link, created_at=as_time(record.created_at), recomputed=again, **record.body
+    )
+
+
+def _recomputed(service: Service, session: Session, record: Recommendation) -> RecomputedResponse:
+    """The stored question answered anew.
+
+    Raises: NotRepeatableError, DatasetNotFoundError, DatasetExpiredError.
+    """
+    body = record.body
+    task_type = TaskType(body["task_type"])
+    knowledge = service.knowledge[task_type]
+    if (body["knowledge_version"], body["metafeature_version"]) != (knowledge.version, SCHEMA_VERSION):
+        raise NotRepeatableError(
+            f"The recommendation rests on knowledge {body['knowledge_version']} and metafeatures of version "
+            f"{body['metafeature_version']}; the service has {knowledge.version} and {SCHEMA_VERSION}.",
+            "Ask for a new recommendation, or run the version of the service that gave this one.",
+        )
+    wishes = Wishes.model_validate(
+        {name: value for name, value in record.request.items() if name in Wishes.model_fields}
+    )
+    dataset = datasets.get(session, record.owner, record.dataset_id) if record.dataset_id else None
+    metafeatures = dataset.metafeatures if dataset else record.request["metafeatures"]
+    ranking = recommend(knowledge, _as_question(task_type, metafeatures, wishes, dataset))
+    difference = largest_difference(as_body(ranking, task_type, dataset), body)
+    return RecomputedResponse(
+        same=difference is not None and difference <= REPEATABLE, largest_difference=difference
+    )

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from app.errors import InvalidRequestError
-from app.metalearning.baselines import mean_regret
 from app.metalearning.evidence import Evidence
 from app.metalearning.metalearners import MetaLearner
+from app.metalearning.metalearners.hybrid import Hybrid
 from app.metalearning.metalearners.trained import Trained
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
@@ -31,6 +31,13 @@ class Experience:
     scale: QuantileScale
     report: dict[str, Any]
     version: str
+
+    @property
+    def hybrid(self) -> Hybrid:
+        """What expects results jointly, whichever way ranks."""
+        hybrid = self.learners["hybrid"]
+        assert isinstance(hybrid, Hybrid), "the name is the class's"
+        return hybrid
 
 
 @dataclass(frozen=True)
@@ -92,11 +99,6 @@ def unlike_any_known(experience: Experience, vector: FloatArray) -> str | None:
     return None
 
 
-def expected_regret(experience: Experience, vector: FloatArray) -> FloatArray:
-    """Mean regret of every configuration on datasets like this, shape (C,)."""
-    return mean_regret(experience.evidence.regret, experience.trained.forest.shrunk_weights(vector))
-
-
 def expected_losses(experience: Experience, losses: FloatArray, vector: FloatArray) -> FloatArray:
     """Mean loss of every configuration on datasets like this, and the ends of its 90 % interval, shape (3, C).
 
@@ -128,9 +130,8 @@ def probability_of_beating(
     return 0.5 * math.erfc((regret[index] - regret[single_best]) / (spread * math.sqrt(2)))
 
 
-def nearest_datasets(experience: Experience, losses: FloatArray, vector: FloatArray) -> list[Reason]:
+def nearest_datasets(losses: FloatArray, weights: FloatArray) -> list[Reason]:
     """The known datasets that weigh most, each with what had the least of these losses there."""
-    weights = experience.trained.forest.weights(vector)
     return [
         Reason(int(row), float(weights[row]), int(np.nanargmin(losses[row])))
         for row in np.argsort(-weights, kind="stable")[:_N_REASONS]

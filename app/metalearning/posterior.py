@@ -9,7 +9,7 @@ there, and how hard the dataset is, nobody knows beforehand: both are estimated 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ _LEAST_SCALE = 0.005
 _LEVEL_VARIANCE, _NOISE_VARIANCE = 4.0, 0.02
 # The covariance counts similar datasets this much more than all alike.
 _COVARIANCE_TRUST = 0.5
+N_DRAWS = 500
 # Scales of the new dataset that are tried: log-steps around what similar datasets have, with a normal prior.
 _SCALE_STEPS = np.linspace(-1.6, 1.6, 9)
 _SCALE_SPREAD = 0.5
@@ -57,7 +58,7 @@ class Prior:
     """Joint normal distribution of a new dataset's profile before anything is observed."""
 
     mean: FloatArray  # (C,)
-    covariance: FloatArray  # (C, C), without the level that all configurations share
+    rests: FloatArray  # (D, C): what the mean leaves unexplained on every past dataset, times the root of its weight
     usual_scale: float  # what is one unit of the profile on datasets like it
 
     @classmethod
@@ -73,7 +74,12 @@ class Prior:
         shared = _COVARIANCE_TRUST * weights + (1 - _COVARIANCE_TRUST) / len(weights)
         rest = (profiles.values - mean) * profiles.tried
         scale = math.exp(float(weights @ np.log(profiles.scales)))
-        return cls(np.asarray(mean), np.asarray((rest.T * shared) @ rest), scale)
+        return cls(np.asarray(mean), np.sqrt(shared)[:, None] * rest, scale)
+
+    @cached_property
+    def covariance(self) -> FloatArray:
+        """Covariance of the profile, shape (C, C), without the level that all configurations share."""
+        return np.asarray(self.rests.T @ self.rests)
 
     def condition(self, observed: Mapping[int, float]) -> "Posterior":
         """The distribution after losses of some configurations were observed on the new dataset.
@@ -89,6 +95,12 @@ class Prior:
         scale, level, rest = self._most_likely_scale(losses, self.mean[indices], whiten)
         gain = whiten @ covariance[indices]
         return Posterior(self.mean + gain.T @ (whiten @ rest), covariance - gain.T @ gain, scale, level)
+
+    def probability_best(self, among: list[int]) -> dict[int, float]:
+        """How probable it is of each of these configurations that it has the least loss of them."""
+        draws = self.mean[among] + _draws(len(self.rests)) @ self.rests[:, among]
+        shares = np.bincount(np.argmin(draws, axis=1), minlength=len(among)) / N_DRAWS
+        return dict(zip(among, shares.tolist(), strict=True))
 
     def _most_likely_scale(
         self, losses: FloatArray, mean: FloatArray, whiten: FloatArray
@@ -120,6 +132,12 @@ class Posterior:
         spread = np.sqrt(np.maximum(np.diag(self.covariance), 1e-12))
         ratio = below / spread
         return np.asarray(self.scale * (below * _normal_cdf(ratio) + spread * _normal_density(ratio)))
+
+
+@lru_cache(maxsize=8)
+def _draws(n_numbers: int) -> FloatArray:
+    """Standard normal numbers, the same ones every time, so that an answer can be repeated; shape (draws, numbers)."""
+    return np.random.default_rng(0).standard_normal((N_DRAWS, n_numbers))
 
 
 def _normal_density(values: FloatArray) -> FloatArray:

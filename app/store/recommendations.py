@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.errors import RecommendationNotFoundError
 from app.store.ids import new_id
-from app.store.tables import Recommendation
+from app.store.tables import Job, Recommendation
 
 
 def record(
@@ -29,3 +31,22 @@ def record(
     session.add(recommendation)
     session.flush()
     return recommendation
+
+
+def get(session: Session, owner: str, recommendation_id: str) -> Recommendation:
+    """A recommendation of the owner's from the shipped meta-dataset.
+
+    Raises: RecommendationNotFoundError.
+    """
+    found = session.get(Recommendation, recommendation_id)
+    if found is None or found.owner != owner or found.meta_dataset_id is not None:
+        raise RecommendationNotFoundError(
+            f"There is no recommendation {recommendation_id[:100]!r}.",
+            "Its id is in the answer of POST /recommend.",
+        )
+    return found
+
+
+def job_of(session: Session, recommendation: Recommendation) -> str | None:
+    """The id of the job that verifies it, if one was begun."""
+    return session.scalar(select(Job.id).where(Job.recommendation_id == recommendation.id))

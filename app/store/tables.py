@@ -143,7 +143,7 @@ class Job(Base):
     status: Mapped[str]
     phase: Mapped[str]
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
-    recommendation_id: Mapped[str | None] = mapped_column(ForeignKey("recommendations.id"))
+    recommendation_id: Mapped[str | None] = mapped_column(ForeignKey("recommendations.id"), index=True)
     request: Mapped[dict[str, Any]]
     origin: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of the request: its id and its trace
     result: Mapped[dict[str, Any] | None]

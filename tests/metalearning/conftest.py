@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from app.metalearning.knowledge import load_knowledge
 from app.metalearning.reading import RawTable, ReadingLimits, read_file
-from app.metalearning.recommendation import Question, load_knowledge, recommend
+from app.metalearning.recommendation import Question, recommend
 from tests.tables import CLASSIFICATION, known_metafeatures
 
 

@@ -8,6 +8,7 @@ import pytest
 from app.errors import InvalidRequestError, UnknownMetafeatureError, UnknownMetricError
 from app.metalearning.experience import weighted_losses
 from app.metalearning.metafeatures import LEARNED
+from app.metalearning.metalearners import STRATEGIES
 from app.metalearning.metrics import metrics_of
 from app.metalearning.recommendation import (
     Question,
@@ -15,8 +16,6 @@ from app.metalearning.recommendation import (
 )
 from app.metalearning.table import TaskType
 from tests.tables import CLASSIFICATION, REGRESSION, known_metafeatures
-
-STRATEGIES = ("single_best", "average_rank", "portfolio", "nearest", "forest")
 
 
 @pytest.mark.parametrize("task_type", TaskType)
@@ -158,7 +157,8 @@ def test_interval_widens_with_the_calibrated_factor(knowledge):
 def test_answering_imports_no_training_library():
     program = """
 import sys
-from app.metalearning.recommendation import Question, load_knowledge, recommend
+from app.metalearning.knowledge import load_knowledge
+from app.metalearning.recommendation import Question, recommend
 from app.metalearning.table import TaskType
 for task_type, knowledge in load_knowledge().items():
     recommend(knowledge, Question(task_type, {"nr_inst": 100.0}))

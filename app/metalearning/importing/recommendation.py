@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.errors import MetafeatureOutOfRangeError, UnknownMetafeatureError
-from app.metalearning.baselines import single_best
+from app.metalearning.baselines import mean_regret, single_best
 from app.metalearning.experience import (
     FEWEST_METAFEATURES,
     choose_strategy,
     expected_losses,
-    expected_regret,
     nearest_datasets,
     probability_of_beating,
     unlike_any_known,
@@ -80,7 +79,8 @@ def recommend_algorithms(
     choice = choose_strategy(knowledge, strategy, _outside_because(knowledge, vector), "algorithm")
     learner = knowledge.learners[choice.strategy]
     everything = list(range(len(knowledge.evidence.configurations)))
-    regret = expected_regret(knowledge, vector)
+    outlook = knowledge.hybrid.outlook(vector)
+    regret = mean_regret(knowledge.evidence.regret, outlook.weights)
     sbs = single_best(knowledge.evidence.regret)
     ends = knowledge.losses.performance(
         expected_losses(knowledge, knowledge.evidence.headline_losses, vector)
@@ -104,7 +104,7 @@ def recommend_algorithms(
         choice.strategy,
         choice.outside_experience,
         choice.explanation,
-        _neighbours(knowledge, vector),
+        _neighbours(knowledge, outlook.weights),
         knowledge.version,
     )
 
@@ -151,13 +151,13 @@ def _expected_seconds(knowledge: ImportedKnowledge, vector: FloatArray) -> Float
     return np.where(share > 0, np.exp(total / np.where(share > 0, share, 1.0)), np.nan)
 
 
-def _neighbours(knowledge: ImportedKnowledge, vector: FloatArray) -> tuple[NearDataset, ...]:
+def _neighbours(knowledge: ImportedKnowledge, weights: FloatArray) -> tuple[NearDataset, ...]:
     evidence = knowledge.evidence
     performances = knowledge.matrix.scored[knowledge.rows]
     cutoff = knowledge.matrix.measure.cutoff_seconds
     out_of_time = np.inf if cutoff is None else PENALTY * cutoff
     neighbours = []
-    for each in nearest_datasets(knowledge, evidence.headline_losses, vector):
+    for each in nearest_datasets(evidence.headline_losses, weights):
         best = float(performances[each.row, each.winner])
         winner = evidence.configurations[each.winner] if best < out_of_time else None
         neighbours.append(NearDataset(evidence.datasets[each.row], each.weight, winner, best))
