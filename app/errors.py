@@ -187,6 +187,12 @@ class UnknownConfigurationError(InvalidRequestError):
     code, title = "unknown_configuration", "Unknown configuration"
 
 
+class ScoreOutOfRangeError(InvalidRequestError):
+    """A score that its metric cannot have."""
+
+    code, title = "score_out_of_range", "Score out of range"
+
+
 class UnknownMetricError(InvalidRequestError):
     """A metric that is unknown, or does not fit the task type."""
 

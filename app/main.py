@@ -23,9 +23,11 @@ from app.api import (
     jobs,
     metadataset,
     metadatasets,
+    metalearners,
     metrics,
     models,
     recommendations,
+    suggestions,
     watching,
     webhooks,
 )
@@ -85,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestId)
     for each in (
         recommendations,
+        suggestions,
         datasets,
         jobs,
         watching,
@@ -93,6 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         configurations,
         metadataset,
         metadatasets,
+        metalearners,
         webhooks,
         health,
         metrics,

@@ -94,7 +94,7 @@ class RecomputedResponse(ResponseModel):
 class RememberedResponse(RecommendationResponse):
     """A recommendation as it was given; what quoted the data is gone once its dataset is erased."""
 
-    explanation: str | None = None
+    explanation: str = ""
     findings: list[FindingResponse] = Field(default_factory=list)
     created_at: datetime | None
     recomputed: RecomputedResponse | None

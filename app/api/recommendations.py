@@ -11,6 +11,7 @@ from app.api import jobs as jobs_api
 from app.api.constraints import ConstraintsRequest
 from app.api.datasets import record_upload
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
+from app.api.described import DescribedRequest, Metafeatures, description_of
 from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.rankings import (
@@ -24,7 +25,7 @@ from app.api.rankings import (
 )
 from app.api.schemas import RequestModel, as_time
 from app.api.uploads import DatasetForm, Upload, media_type, multipart_body, read_form, read_json
-from app.errors import InvalidRequestError, MetafeatureVersionError, NotRepeatableError
+from app.errors import NotRepeatableError
 from app.failpoints import Step
 from app.metalearning.experience import check_strategy
 from app.metalearning.metafeatures import SCHEMA_VERSION
@@ -57,25 +58,11 @@ class Wishes(RequestModel):
     )
 
 
-class RecommendRequest(Wishes):
-    """A dataset known by id, or only its metafeatures."""
-
-    dataset_id: str | None = Field(default=None, max_length=100)
-    metafeatures: dict[str, float | None] | None = Field(
-        default=None, description="By name, as `metaselect describe` prints them; any part of them will do."
-    )
-    metafeature_version: int | None = Field(
-        default=None,
-        description="The schema version of the metafeatures; refused if it is not the service's.",
-    )
-    task_type: TaskType | None = Field(default=None, description="Needed with metafeatures.")
+class RecommendRequest(DescribedRequest, Wishes):
+    """A dataset known by id, or only its metafeatures, and what is wished for it."""
 
     @model_validator(mode="after")
-    def _one_dataset(self) -> "RecommendRequest":
-        if (self.dataset_id is None) == (self.metafeatures is None):
-            raise ValueError("give either dataset_id or metafeatures")
-        if self.metafeatures is not None and self.task_type is None:
-            raise ValueError("task_type is needed with metafeatures")
+    def _verifiable(self) -> "RecommendRequest":
         if self.metafeatures is not None and self.verify:
             raise ValueError("verify needs the dataset itself: upload it or give its dataset_id")
         return self
@@ -128,7 +115,12 @@ def create_recommendation(
         if attempt.replay is not None:
             return attempt.replay
         dataset = _dataset(service, session, owner, asked)
-        question = _question(asked, wishes, dataset)
+        if isinstance(asked, RecommendRequest):
+            task_type, metafeatures = asked.described(dataset)
+        else:
+            assert dataset is not None, "an upload became one"
+            task_type, metafeatures = description_of(dataset)
+        question = _as_question(task_type, metafeatures, wishes, dataset)
         ranking = recommend(service.knowledge[question.task_type], question)
         configurations = [candidate.configuration for candidate in ranking.candidates]
         body = as_body(ranking, question.task_type, dataset)
@@ -173,25 +165,8 @@ def _dataset(
     return None
 
 
-def _question(asked: RecommendRequest | Upload, wishes: Wishes, dataset: Dataset | None) -> Question:
-    if dataset is not None:
-        _check_version(dataset.metafeature_version, "Upload the dataset again.")
-        task_type, metafeatures = TaskType(dataset.task_type), dataset.metafeatures
-        if isinstance(asked, RecommendRequest) and asked.task_type not in (None, task_type):
-            raise InvalidRequestError(
-                f"The dataset's task type is {task_type}.",
-                "Leave task_type out, or upload it again with another.",
-            )
-    else:
-        assert isinstance(asked, RecommendRequest)
-        assert asked.task_type is not None
-        _check_version(asked.metafeature_version, "Describe the dataset with `metaselect describe` of today.")
-        task_type, metafeatures = asked.task_type, asked.metafeatures or {}
-    return _as_question(task_type, metafeatures, wishes, dataset)
-
-
 def _as_question(
-    task_type: TaskType, metafeatures: dict[str, float | None], wishes: Wishes, dataset: Dataset | None
+    task_type: TaskType, metafeatures: Metafeatures, wishes: Wishes, dataset: Dataset | None
 ) -> Question:
     return Question(
         task_type=task_type,
@@ -202,13 +177,6 @@ def _as_question(
         target_sd=dataset.target_sd if dataset else None,
         constraints=wishes.constraints.as_constraints(),
     )
-
-
-def _check_version(version: int | None, advice: str) -> None:
-    if version not in (None, SCHEMA_VERSION):
-        raise MetafeatureVersionError(
-            f"The metafeatures are of schema version {version}, the service's is {SCHEMA_VERSION}.", advice
-        )
 
 
 def _as_answer(record_id: str, job: Job | None, body: dict[str, Any]) -> Response:

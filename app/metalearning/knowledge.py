@@ -14,6 +14,7 @@ from app.metalearning.experience import FEWEST_METAFEATURES, Experience, unlike_
 from app.metalearning.metadataset import DATA_DIR, TabularEvidence, load_evidence
 from app.metalearning.metafeatures import LEARNED
 from app.metalearning.metalearners import all_metalearners
+from app.metalearning.metalearners.hybrid import Hybrid
 from app.metalearning.metalearners.trained import Trained
 from app.metalearning.portfolio import Configuration, Size, find_configuration
 from app.metalearning.scaling import QuantileScale
@@ -28,6 +29,12 @@ class Knowledge(Experience):
 
     evidence: TabularEvidence
     costs: Costs
+
+    @cached_property
+    def hybrids(self) -> dict[str, Hybrid]:
+        """The hybrid by metric: what its posterior expects are losses of that metric."""
+        losses = self.evidence.losses.items()
+        return {name: Hybrid(self.trained.forest, self.evidence.regret, values) for name, values in losses}
 
     @cached_property
     def configurations(self) -> tuple[Configuration, ...]:

@@ -1,5 +1,6 @@
 """The metrics that experiments store, what is better, and how each becomes a loss that datasets share."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,17 @@ from app.metalearning.table import FloatArray, TaskType
 
 @dataclass(frozen=True)
 class Metric:
-    """A score with its direction; `best` is the value of a perfect model (None where there is no bound to reach)."""
+    """A score with its direction and its range: `best` is the value of a perfect model, `worst` none lies beyond."""
 
     name: str
     task_type: TaskType
     larger_is_better: bool
     best: float
+    worst: float
+
+    def holds(self, score: float) -> bool:
+        """Whether a score lies within the metric's range."""
+        return min(self.best, self.worst) <= score <= max(self.best, self.worst)
 
     def loss(self, score: float | FloatArray, scale: float | FloatArray = 1.0) -> FloatArray:
         """Distance from perfection in units of `scale` (see `loss_scale`), 0 is perfect."""
@@ -31,16 +37,16 @@ _CLASSIFICATION, _REGRESSION = TaskType.CLASSIFICATION, TaskType.REGRESSION
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("roc_auc", _CLASSIFICATION, True, 1.0),  # one-vs-rest, macro mean over classes
-        Metric("log_loss", _CLASSIFICATION, False, 0.0),
-        Metric("accuracy", _CLASSIFICATION, True, 1.0),
-        Metric("balanced_accuracy", _CLASSIFICATION, True, 1.0),
-        Metric("macro_f1", _CLASSIFICATION, True, 1.0),
-        Metric("brier", _CLASSIFICATION, False, 0.0),
-        Metric("rmse", _REGRESSION, False, 0.0),
-        Metric("mae", _REGRESSION, False, 0.0),
-        Metric("r2", _REGRESSION, True, 1.0),
-        Metric("spearman", _REGRESSION, True, 1.0),
+        Metric("roc_auc", _CLASSIFICATION, True, 1.0, 0.0),  # one-vs-rest, macro mean over classes
+        Metric("log_loss", _CLASSIFICATION, False, 0.0, math.inf),
+        Metric("accuracy", _CLASSIFICATION, True, 1.0, 0.0),
+        Metric("balanced_accuracy", _CLASSIFICATION, True, 1.0, 0.0),
+        Metric("macro_f1", _CLASSIFICATION, True, 1.0, 0.0),
+        Metric("brier", _CLASSIFICATION, False, 0.0, 2.0),
+        Metric("rmse", _REGRESSION, False, 0.0, math.inf),
+        Metric("mae", _REGRESSION, False, 0.0, math.inf),
+        Metric("r2", _REGRESSION, True, 1.0, -math.inf),
+        Metric("spearman", _REGRESSION, True, 1.0, -1.0),
     )
 }
 

@@ -126,6 +126,22 @@ class Posterior:
     scale: float  # loss = level + scale · profile
     level: float
 
+    @property
+    def losses(self) -> FloatArray:
+        """Expected loss of every configuration, shape (C,)."""
+        return self.level + self.scale * self.mean
+
+    @property
+    def spread(self) -> FloatArray:
+        """Standard deviation of every configuration's loss, shape (C,)."""
+        return np.asarray(self.scale * np.sqrt(np.maximum(np.diag(self.covariance), 0.0)))
+
+    def draws(self) -> FloatArray:
+        """Joint draws of all losses, the same ones every time, shape (draws, C)."""
+        sizes, directions = np.linalg.eigh(self.covariance)
+        root = directions * np.sqrt(np.maximum(sizes, 0.0))
+        return np.asarray(self.losses + self.scale * _draws(len(self.mean)) @ root.T)
+
     def expected_improvement(self, best: float) -> FloatArray:
         """How far below the loss `best` every configuration is expected to come, in units of the loss, shape (C,)."""
         below = (best - self.level) / self.scale - self.mean

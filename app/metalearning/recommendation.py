@@ -15,12 +15,11 @@ from app.metalearning.experience import (
 )
 from app.metalearning.knowledge import Knowledge, known_size, outside_because, usual_size
 from app.metalearning.metafeatures import as_vector
-from app.metalearning.metrics import Metric, requested_metric
+from app.metalearning.metrics import Metric, loss_scale, requested_metric
 from app.metalearning.portfolio import Configuration
 from app.metalearning.table import FloatArray, TaskType
 
 NO_CONSTRAINTS = Constraints()
-_LEAST_SCORES = {"r2": -np.inf, "spearman": -1.0}  # other metrics whose larger values are better begin at 0
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,17 @@ class Question:
     k: int = 5
     target_sd: float | None = None
     constraints: Constraints = NO_CONSTRAINTS
+
+    @property
+    def n_classes(self) -> int:
+        """As many as the metafeatures tell; two where they tell nothing."""
+        return int(self.metafeatures.get("nr_class") or 2)
+
+    def loss_scale(self, metric: Metric) -> float:
+        """What one unit of the metric's loss is on this dataset, as far as it is known."""
+        entropy_bits = self.metafeatures.get("class_ent")
+        entropy = math.log(2) * entropy_bits if entropy_bits else math.log(max(2, self.n_classes))
+        return loss_scale(metric, target_sd=self.target_sd or 1.0, prior_entropy=entropy)
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     Raises: InvalidRequestError, of which unknown metafeatures, metrics and strategies are kinds; NothingFeasibleError.
     """
     vector = as_vector(question.metafeatures, question.task_type)
-    n_classes = int(question.metafeatures.get("nr_class") or 2)
-    metric = requested_metric(question.metric, question.task_type, n_classes)
+    metric = requested_metric(question.metric, question.task_type, question.n_classes)
     choice = choose_strategy(
         knowledge, question.strategy, outside_because(knowledge, vector), "configuration"
     )
@@ -103,7 +112,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     order = learner.rank(vector, feasible.indices, question.k)
     best = outlook.prior.probability_best(feasible.indices)
     regret = mean_regret(knowledge.evidence.regret, outlook.weights)
-    expected = _expected_performances(knowledge, question, metric, vector, n_classes)
+    expected = expected_performances(knowledge, question, metric, vector)
     sbs = single_best(knowledge.evidence.regret)
     candidates = tuple(
         Candidate(
@@ -141,22 +150,18 @@ def predicted_costs(knowledge: Knowledge, vector: FloatArray, weights: FloatArra
     )
 
 
-def _expected_performances(
-    knowledge: Knowledge, question: Question, metric: Metric, vector: FloatArray, n_classes: int
+def expected_performances(
+    knowledge: Knowledge, question: Question, metric: Metric, vector: FloatArray
 ) -> list[ExpectedPerformance]:
     """Weighted means of the metric on past datasets; the interval is calibrated on datasets that were held out."""
     ends = expected_losses(knowledge, knowledge.evidence.losses[metric.name], vector)
     ends[1] = np.maximum(ends[1], 0.0)
-    scale, unit = 1.0, metric.name
-    if metric.name == "log_loss":
-        entropy_bits = question.metafeatures.get("class_ent")
-        scale = math.log(2) * entropy_bits if entropy_bits else math.log(max(2, n_classes))
-    elif metric.name in {"rmse", "mae"}:
-        scale = question.target_sd or 1.0
-        unit = metric.name if question.target_sd else f"{metric.name} / standard deviation of the target"
+    scale = question.loss_scale(metric)
+    relative = metric.name in {"rmse", "mae"} and not question.target_sd
+    unit = f"{metric.name} / standard deviation of the target" if relative else metric.name
     scores = metric.score(ends, scale)
     if metric.larger_is_better:
-        scores = np.maximum(scores, _LEAST_SCORES.get(metric.name, 0.0))
+        scores = np.maximum(scores, metric.worst)
     return [
         ExpectedPerformance(
             float(scores[0, index]),

@@ -1,0 +1,189 @@
+"""What to try next on a dataset, after what was measured on it already, wherever that was; and whether it is worth while."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.errors import InvalidRequestError, ScoreOutOfRangeError, UnknownConfigurationError
+from app.metalearning.constraints import feasible_among
+from app.metalearning.knowledge import Knowledge, known_size
+from app.metalearning.metafeatures import as_vector
+from app.metalearning.metalearners.hybrid import HybridOutlook
+from app.metalearning.metrics import Metric, requested_metric
+from app.metalearning.portfolio import CONFIGURATIONS, Configuration
+from app.metalearning.recommendation import (
+    ExpectedPerformance,
+    Question,
+    expected_performances,
+    predicted_costs,
+)
+from app.metalearning.table import FloatArray
+
+# Go on while it is less probable than this that the best so far is within one percent of the best there is.
+ENOUGH = 0.95
+_NEARLY = 0.01
+_NINETY_PERCENT = 1.645  # standard deviations
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A configuration that was measured on the dataset; no score where it failed."""
+
+    configuration: str
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Next:
+    """The configuration to try next, with what to expect of it."""
+
+    configuration: Configuration
+    expected: ExpectedPerformance
+    expected_improvement: float | None  # of the best score so far; None while there is none
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What to do next."""
+
+    metric: Metric
+    next: Next | None  # None where nothing is left that could be tried
+    probability_nearly_best: float | None  # that the best so far is within one percent of the best there is
+    stop: bool
+    because: str
+    excluded: dict[str, str]
+    version: str
+
+
+def suggest(
+    knowledge: Knowledge,
+    question: Question,
+    observations: Sequence[Observation],
+    seconds_left: float | None = None,
+    fits: int = 1,
+) -> Suggestion:
+    """The configuration of which most is to be gained, by the second where time is short.
+
+    Args:
+        knowledge: of the question's task type.
+        question: the dataset, the metric, and the constraints; nothing else of it matters.
+        observations: what was measured, in any order.
+        seconds_left: CPU seconds that may still be spent; no limit unless given.
+        fits: how many fits measuring one configuration takes.
+
+    Raises: InvalidRequestError, of which unknown metafeatures, metrics, configurations and impossible scores are kinds;
+        NothingFeasibleError.
+    """
+    vector = as_vector(question.metafeatures, question.task_type)
+    metric = requested_metric(question.metric, question.task_type, question.n_classes)
+    observed = _as_losses(knowledge, question, metric, observations)
+    outlook = knowledge.hybrids[metric.name].outlook(vector)
+    costs = predicted_costs(knowledge, vector, outlook.weights)
+    feasible = feasible_among(knowledge.configurations, known_size(vector), costs, question.constraints)
+    seconds = fits * costs.fit_cpu_seconds
+    left = [index for index in feasible.indices if index not in observed]
+    cost = None
+    if seconds_left is not None:
+        cost = knowledge.costs.fit_seconds.law.per_gain(seconds, seconds_left)
+        affordable = [index for index in left if seconds[index] <= seconds_left]
+    else:
+        affordable = left
+    probability = _probability_nearly_best(question, metric, outlook, feasible.indices, observed)
+    stop, because = _verdict(left, affordable, probability)
+    following = None
+    if affordable:
+        index = outlook.suggest_next(affordable, observed, cost)
+        expected, improvement = _expect(knowledge, question, metric, outlook, vector, observed, index)
+        following = Next(knowledge.configurations[index], expected, improvement, float(seconds[index]))
+    return Suggestion(metric, following, probability, stop, because, feasible.excluded, knowledge.version)
+
+
+def _as_losses(
+    knowledge: Knowledge, question: Question, metric: Metric, observations: Sequence[Observation]
+) -> dict[int, float]:
+    """Mean loss of every observed configuration that the evidence knows, NaN where it only failed.
+
+    Raises: UnknownConfigurationError, ScoreOutOfRangeError, InvalidRequestError.
+    """
+    if metric.name in {"rmse", "mae"} and not question.target_sd and observations:
+        raise InvalidRequestError(
+            f"{metric.name} is in the target's unit, which nothing tells.",
+            "Give target_sd, the target's standard deviation; or scores of r2.",
+        )
+    places = {configuration.id: index for index, configuration in enumerate(knowledge.configurations)}
+    losses: dict[int, list[float]] = {}
+    for each in observations:
+        name = each.configuration
+        if name not in CONFIGURATIONS or CONFIGURATIONS[name].task_type is not question.task_type:
+            raise UnknownConfigurationError(
+                f"There is no configuration {name[:100]!r} for {question.task_type}.",
+                "GET /configurations lists them.",
+            )
+        if each.score is not None and not metric.holds(each.score):
+            low, high = sorted((metric.best, metric.worst))
+            raise ScoreOutOfRangeError(
+                f"{name} has {metric.name} {each.score:g}.",
+                f"{metric.name} lies between {low:g} and {high:g}.",
+            )
+        if name in places:  # what nobody has measured elsewhere teaches nothing about others
+            losses.setdefault(places[name], [])
+            if each.score is not None:
+                losses[places[name]].append(float(metric.loss(each.score, question.loss_scale(metric))))
+    return {index: float(np.mean(values)) if values else np.nan for index, values in losses.items()}
+
+
+def _verdict(left: list[int], affordable: list[int], probability: float | None) -> tuple[bool, str]:
+    """Whether to stop, and why in words."""
+    if not left:
+        return True, "Everything that the constraints leave was tried."
+    if not affordable:
+        return True, "Nothing that is left is expected to end in the time that is left."
+    if probability is None:
+        return False, "Nothing has a score yet."
+    told = f"The best so far is within 1 % of the best there is with probability {probability:.2f}."
+    return probability >= ENOUGH, told
+
+
+def _probability_nearly_best(
+    question: Question,
+    metric: Metric,
+    outlook: HybridOutlook,
+    feasible: list[int],
+    observed: Mapping[int, float],
+) -> float | None:
+    """The share of joint draws in which nothing feasible is more than one percent better than the best so far."""
+    scored = [loss for loss in observed.values() if not np.isnan(loss)]
+    if not scored:
+        return None
+    best = min(scored)
+    draws = outlook.posterior(observed).draws()[:, feasible].min(axis=1)
+    scale = question.loss_scale(metric)
+    there_is = metric.score(np.clip(draws, 0.0, best), scale)
+    distance = np.abs(metric.score(best, scale) - there_is)
+    return float(np.mean(distance <= _NEARLY * np.abs(there_is)))
+
+
+def _expect(
+    knowledge: Knowledge,
+    question: Question,
+    metric: Metric,
+    outlook: HybridOutlook,
+    vector: FloatArray,
+    observed: Mapping[int, float],
+    index: int,
+) -> tuple[ExpectedPerformance, float | None]:
+    """What to expect of a configuration: from the results so far, or from the metafeatures while there are none."""
+    usual = expected_performances(knowledge, question, metric, vector)[index]
+    scored = [loss for loss in observed.values() if not np.isnan(loss)]
+    if not scored:
+        return usual, None
+    posterior = outlook.posterior(observed)
+    loss, reach = float(posterior.losses[index]), _NINETY_PERCENT * float(posterior.spread[index])
+    scale = question.loss_scale(metric)
+    score, *ends = (float(metric.score(max(0.0, each), scale)) for each in (loss, loss - reach, loss + reach))
+    if metric.larger_is_better:
+        score, *ends = (max(each, metric.worst) for each in (score, *ends))
+    improvement = scale * float(posterior.expected_improvement(min(scored))[index])
+    return ExpectedPerformance(score, min(ends), max(ends), usual.unit), improvement
