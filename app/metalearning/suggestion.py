@@ -90,7 +90,7 @@ def suggest(
         affordable = [index for index in left if seconds[index] <= seconds_left]
     else:
         affordable = left
-    probability = _probability_nearly_best(question, metric, outlook, feasible.indices, observed)
+    probability = _probability_nearly_best(question, metric, outlook, left, observed)
     stop, because = _verdict(left, affordable, probability)
     following = None
     if affordable:
@@ -150,15 +150,15 @@ def _probability_nearly_best(
     question: Question,
     metric: Metric,
     outlook: HybridOutlook,
-    feasible: list[int],
+    left: list[int],
     observed: Mapping[int, float],
 ) -> float | None:
-    """The share of joint draws in which nothing feasible is more than one percent better than the best so far."""
+    """The share of joint draws in which nothing that is left is more than one percent better than the best so far."""
     scored = [loss for loss in observed.values() if not np.isnan(loss)]
     if not scored:
         return None
     best = min(scored)
-    draws = outlook.posterior(observed).draws()[:, feasible].min(axis=1)
+    draws = outlook.posterior(observed).draws()[:, left].min(axis=1, initial=best)
     scale = question.loss_scale(metric)
     there_is = metric.score(np.clip(draws, 0.0, best), scale)
     distance = np.abs(metric.score(best, scale) - there_is)
