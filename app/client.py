@@ -59,7 +59,7 @@ class Client:
         """Ask for a ranking, for a file with its target, for metafeatures, or for a dataset sent before.
 
         `wishes` are the request's other fields: `task_type`, `metric`, `strategy`, `k`, `verify`, `time_budget_seconds`,
-        and with a file what is said about its columns: `column_types` (a dictionary), `group`, `time`.
+        `constraints` (a dictionary), and with a file what is said about its columns: `column_types` (a dictionary), `group`, `time`.
 
         Raises: ProblemError.
         """
@@ -74,6 +74,42 @@ class Client:
                 files={"file": (file.name, content)},
                 data={**fields, **({"target": target} if target else {})},
             )
+
+    def recommendation(self, recommendation_id: str, *, recompute: bool = False) -> dict[str, Any]:
+        """A recommendation as it was given; with `recompute` answered again and compared.
+
+        Raises: ProblemError.
+        """
+        return self._call(
+            "GET",
+            f"/recommendations/{recommendation_id}",
+            params={"recompute": recompute} if recompute else None,
+        )
+
+    def suggest(
+        self,
+        observations: list[dict[str, Any]],
+        *,
+        metafeatures: dict[str, float | None] | None = None,
+        dataset_id: str | None = None,
+        **wishes: Any,
+    ) -> dict[str, Any]:
+        """What to try next on a dataset, after these results (`configuration` and `score`, None where it failed).
+
+        `wishes` are the request's other fields: `task_type`, `metric`, `target_sd`, `constraints`, `seconds_left`, `fits`.
+
+        Raises: ProblemError.
+        """
+        known = {"metafeatures": metafeatures} if dataset_id is None else {"dataset_id": dataset_id}
+        given = {key: value for key, value in wishes.items() if value is not None}
+        return self._call("POST", "/suggest", json={**known, "observations": observations, **given})
+
+    def meta_learners(self) -> Iterator[dict[str, Any]]:
+        """Every way of ranking with its regret on datasets that it had not seen.
+
+        Raises: ProblemError.
+        """
+        return self._pages("/meta-learners")
 
     def upload(self, file: Path, *, target: str, **wishes: Any) -> dict[str, Any]:
         """Upload a dataset: its types, findings and metafeatures.

@@ -25,7 +25,7 @@ PLACES = {
     "oboe random": ("oboe random_",),
 }
 BUDGETED = {**{str(each): f"{each} budgets" for each in TaskType}, "oboe grouped": "oboe budgets grouped_"}
-_TABLE = re.compile(r"(?<=<!-- table )(?P<name>[\w .-]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(?<=<!-- table )(?P<name>[\w ,.-]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 _ONE = re.compile(r"(?P<place>.+?) (?P<way>[\w, ]+) best of (?P<k>\d+) \[normalised regret\]")
 _COLOURS = {
     "hybrid": "#D55E00",

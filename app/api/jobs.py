@@ -189,6 +189,7 @@ def begin_verification(
     metric: str | None,
     time_budget_seconds: float,
     recommendation_id: str | None,
+    exploring: dict[str, Any] | None = None,
 ) -> Job:
     """Write the job of verifying these configurations on the dataset.
 
@@ -205,6 +206,7 @@ def begin_verification(
         metric=chosen.name,
         time_budget_seconds=time_budget_seconds,
         origin=_origin(),
+        exploring=exploring,
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from app.api.schemas import ResponseModel
 from app.metalearning.metrics import METRICS
 from app.store import budgets, jobs
+from app.store.experiments import EXPERIMENTING
 from app.store.jobs import JobDetail
 from app.store.tables import Experiment, Task
 
@@ -69,7 +70,7 @@ def _seconds_left(detail: JobDetail) -> float | None:
     job = detail.job
     measured = [(e, t) for e, t in detail.experiments if e.outcome == "ok" and t.started_at and t.finished_at]
     running = sum(task.status == "running" for _, task in detail.experiments)
-    if job.status != "running" or job.phase != jobs.EXPERIMENTING or not measured or not running:
+    if job.status != "running" or job.phase != EXPERIMENTING or not measured or not running:
         return None
     cost = _costs(detail)
     pace = sum(_seconds(task, detail.now) for _, task in measured) / sum(

@@ -56,6 +56,13 @@ class Wishes(RequestModel):
     time_budget_seconds: float = Field(
         default=jobs_api.DEFAULT_BUDGET_SECONDS, ge=1, le=86_400, description="For the verification."
     )
+    most_experiments: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="The verification begins with the candidates, and chooses by its results what else to measure, "
+        "until so many were, the time is over, or nothing more is to be gained. Only the candidates unless given.",
+    )
 
 
 class RecommendRequest(DescribedRequest, Wishes):
@@ -140,6 +147,7 @@ def create_recommendation(
                 metric=wishes.metric,
                 time_budget_seconds=wishes.time_budget_seconds,
                 recommendation_id=record.id,
+                exploring=_exploring(wishes),
             )
         answer = _as_answer(record.id, job, body)
         attempt.record(answer, about=dataset.id if dataset else None)
@@ -163,6 +171,16 @@ def _dataset(
     if asked.dataset_id is not None:
         return datasets.get(session, owner, asked.dataset_id, lock=True)
     return None
+
+
+def _exploring(wishes: Wishes) -> dict[str, Any] | None:
+    """What a verification that follows its results has to know."""
+    if wishes.most_experiments is None:
+        return None
+    return {
+        "most_experiments": wishes.most_experiments,
+        "constraints": wishes.constraints.model_dump(mode="json"),
+    }
 
 
 def _as_question(

@@ -24,7 +24,7 @@ class PowerLaw:
 
     def predict(self, rows: float, columns: float, classes: float) -> FloatArray:
         """Expected (median) cost of every configuration, shape (configurations,)."""
-        exponents = self.coefficients @ _terms(rows, columns, classes)
+        exponents = _terms(*np.array([[rows], [columns], [classes]]))[0] @ self.coefficients.T
         return np.asarray(np.exp(np.minimum(exponents, _LARGEST_EXPONENT)))
 
     def per_gain(self, predicted: FloatArray, limit: float) -> FloatArray:
@@ -57,7 +57,8 @@ class LocalLaw:
             sizes: rows, columns and classes of every dataset, shape (datasets, 3).
             costs: shape (datasets, configurations), NaN where nobody knows.
         """
-        predicted = np.stack([law.predict(*size) for size in sizes])
+        exponents = _terms(*sizes.T) @ law.coefficients.T
+        predicted = np.exp(np.minimum(exponents, _LARGEST_EXPONENT))
         return cls(law, np.nan_to_num(np.log(np.where(costs > 0, costs, np.nan) / predicted)))
 
     def predict(self, rows: float, columns: float, classes: float, weights: FloatArray) -> FloatArray:
@@ -121,14 +122,14 @@ def _fit_law(
 ) -> tuple[FloatArray, float]:
     """Coefficients of one configuration, and the standard deviation of log costs around its law."""
     known = costs > 0  # NaN is not
-    terms = np.stack(
-        [_terms(*point) for point in zip(rows[known], columns[known], classes[known], strict=True)]
-    )
+    terms = _terms(rows[known], columns[known], classes[known])
     penalty = _RIDGE * np.eye(terms.shape[1])
     penalty[0, 0] = 0
     law = np.linalg.solve(terms.T @ terms + penalty, terms.T @ np.log(costs[known]))
     return np.asarray(law), float(np.std(np.log(costs[known]) - terms @ law))
 
 
-def _terms(rows: float, columns: float, classes: float) -> FloatArray:
-    return np.array([1.0, np.log(max(rows, 1)), np.log(max(columns, 1)), np.log(max(classes, 1))])
+def _terms(rows: FloatArray, columns: FloatArray, classes: FloatArray) -> FloatArray:
+    """What the laws are linear in, shape (points, 4)."""
+    logs = [np.log(np.maximum(each, 1)) for each in (rows, columns, classes)]
+    return np.column_stack([np.ones(len(rows)), *logs])

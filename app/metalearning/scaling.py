@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from app.metalearning.table import FloatArray
+from app.metalearning.table import FloatArray, IntArray
 
 # Below this distance two datasets are versions of one another, however they are called.
 NEAR_DUPLICATE = 0.08
@@ -18,22 +18,29 @@ class QuantileScale:
     known: FloatArray  # (datasets, metafeatures), NaN where missing
 
     @cached_property
-    def _sorted(self) -> list[FloatArray]:
-        return [np.sort(column[~np.isnan(column)]) for column in self.known.T]
+    def _counts(self) -> IntArray:
+        """How many datasets have each metafeature, shape (metafeatures,)."""
+        return np.asarray((~np.isnan(self.known)).sum(axis=0))
 
     @cached_property
     def scaled_known(self) -> FloatArray:
         """The known datasets, scaled."""
-        return np.stack([self.scale(row) for row in self.known])
+        columns = []
+        for column in self.known.T:
+            known = np.sort(column[~np.isnan(column)])
+            below, upto = (np.searchsorted(known, column, side) for side in ("left", "right"))
+            columns.append(self._quantiles(column, below, upto, np.full(len(column), known.size)))
+        return np.stack(columns, axis=1)
 
     def scale(self, vector: FloatArray) -> FloatArray:
         """One vector, scaled to 0…1; mid-ranks, so that ties do not matter."""
-        scaled = np.full(len(vector), 0.5)
-        for index, (value, column) in enumerate(zip(vector, self._sorted, strict=True)):
-            if column.size and not np.isnan(value):
-                below, upto = np.searchsorted(column, value, "left"), np.searchsorted(column, value, "right")
-                scaled[index] = (below + upto) / (2 * column.size)
-        return scaled
+        below, upto = (self.known < vector).sum(axis=0), (self.known <= vector).sum(axis=0)
+        return self._quantiles(vector, below, upto, self._counts)
+
+    @staticmethod
+    def _quantiles(values: FloatArray, below: IntArray, upto: IntArray, counts: IntArray) -> FloatArray:
+        missing = np.isnan(values) | (counts == 0)
+        return np.where(missing, 0.5, (below + upto) / (2 * np.maximum(counts, 1)))
 
     def distances(self, vector: FloatArray) -> FloatArray:
         """Mean absolute difference to every known dataset, shape (datasets,)."""

@@ -1,6 +1,6 @@
 """What to try next on a dataset, after what was measured on it already, wherever that was; and whether it is worth while."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,8 @@ def suggest(
     observations: Sequence[Observation],
     seconds_left: float | None = None,
     fits: int = 1,
+    pending: Collection[str] = (),
+    tries_left: int | None = None,
 ) -> Suggestion:
     """The configuration of which most is to be gained, by the second where time is short.
 
@@ -72,6 +74,8 @@ def suggest(
         observations: what was measured, in any order.
         seconds_left: CPU seconds that may still be spent; no limit unless given.
         fits: how many fits measuring one configuration takes.
+        pending: configurations that are being measured: no candidates.
+        tries_left: how many more may be measured: where all of them fit into the time, seconds do not count.
 
     Raises: InvalidRequestError, of which unknown metafeatures, metrics, configurations and impossible scores are kinds;
         NothingFeasibleError.
@@ -83,13 +87,16 @@ def suggest(
     costs = predicted_costs(knowledge, vector, outlook.weights)
     feasible = feasible_among(knowledge.configurations, known_size(vector), costs, question.constraints)
     seconds = fits * costs.fit_cpu_seconds
-    left = [index for index in feasible.indices if index not in observed]
-    cost = None
+    left = [
+        index
+        for index in feasible.indices
+        if index not in observed and knowledge.configurations[index].id not in pending
+    ]
+    affordable, cost = left, None
     if seconds_left is not None:
-        cost = knowledge.costs.fit_seconds.law.per_gain(seconds, seconds_left)
         affordable = [index for index in left if seconds[index] <= seconds_left]
-    else:
-        affordable = left
+        if tries_left is None or tries_left * float(np.mean(seconds[left])) > seconds_left:
+            cost = knowledge.costs.fit_seconds.law.per_gain(seconds, seconds_left)
     probability = _probability_nearly_best(question, metric, outlook, left, observed)
     stop, because = _verdict(left, affordable, probability)
     following = None

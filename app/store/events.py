@@ -19,6 +19,7 @@ from app.store.tables import Dataset, Experiment, Job, JobEvent, Task
 
 QUEUED, RUNNING, PHASE, ENDED = "queued", "running", "phase", "ended"
 CANCEL_REQUESTED = "cancel_requested"
+EXPERIMENT_ADDED = "experiment_added"
 ACTIVE = ("queued", "running")  # the statuses of a job that has not ended
 
 

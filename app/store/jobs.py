@@ -8,15 +8,16 @@ from sqlalchemy.orm import Session
 
 from app.errors import JobNotFoundError
 from app.metalearning.portfolio import Configuration
-from app.store import deliveries, events, tasks
+from app.store import deliveries, events, experiments, tasks
 from app.store.budgets import is_late
 from app.store.database import now
+from app.store.experiments import EXPERIMENTING
 from app.store.ids import new_id
 from app.store.tables import MEASUREMENT, VERIFICATION, Dataset, Experiment, Job, Recommendation, Task
 
 ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")
-EXPERIMENTING, STACKING, DONE = "experimenting", "stacking", "done"
+STACKING, DONE = "stacking", "done"
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,18 @@ def begin_verification(
     metric: str,
     time_budget_seconds: float,
     origin: dict[str, Any] | None = None,
+    exploring: dict[str, Any] | None = None,
 ) -> Job:
-    """Write a verification job and one experiment per configuration; the dataset counts as used from now."""
+    """Write a verification job and one experiment per configuration; the dataset counts as used from now.
+
+    With `exploring` (`most_experiments`, `constraints`) more experiments follow from the results.
+    """
     job = Job(
         kind=VERIFICATION,
         owner=owner,
         dataset_id=dataset_id,
         recommendation_id=recommendation_id,
-        request={"metric": metric},
+        request={"metric": metric, **(exploring or {})},
         origin=origin or {},
         time_budget_seconds=time_budget_seconds,
     )
@@ -89,16 +94,7 @@ def _begin(session: Session, job: Job, configurations: list[Configuration]) -> J
         .execution_options(synchronize_session=False)
     )
     for configuration in configurations:
-        task = tasks.add(session, job, "experiment", configuration.algorithm.queue)
-        session.add(
-            Experiment(
-                task_id=task.id,
-                job_id=job.id,
-                configuration=configuration.id,
-                fingerprint=configuration.fingerprint,
-            )
-        )
-    session.flush()
+        experiments.add(session, job, configuration)
     events.record(
         session,
         job.id,

@@ -6,7 +6,13 @@ import pytest
 import scipy.stats
 
 from app.metalearning import metadataset
-from app.metalearning.metadataset import DATA_DIR, load_evidence, read_evaluations, write_evaluations
+from app.metalearning.metadataset import (
+    DATA_DIR,
+    compile_evidence,
+    load_evidence,
+    read_evaluations,
+    write_evaluations,
+)
 from app.metalearning.metafeatures import LEARNED
 from app.metalearning.metrics import headline_metric, metrics_of
 from app.metalearning.portfolio import configurations_of
@@ -21,6 +27,19 @@ def shipped(request):
 @pytest.fixture(scope="module")
 def cells():
     return read_evaluations(DATA_DIR / "evaluations.parquet")
+
+
+def test_shipped_evidence_is_what_the_shipped_evaluations_say(shipped):
+    compiled = compile_evidence(shipped.task_type)
+    for name, values in vars(compiled).items():
+        stored = getattr(shipped, name)
+        if name == "losses":
+            assert stored.keys() == values.keys()
+            assert all(np.array_equal(stored[each], values[each], equal_nan=True) for each in values)
+        elif isinstance(values, np.ndarray):
+            assert np.array_equal(stored, values, equal_nan=True), "run: metaselect metadataset fit"
+        else:
+            assert stored == values
 
 
 def test_evaluations_are_read_back_as_written(tmp_path: Path, cells):
@@ -147,7 +166,7 @@ def broken(tmp_path: Path, cells):
         write_evaluations(
             [row for cell in cells if (row := change(dict(cell)))], tmp_path / "evaluations.parquet"
         )
-        return load_evidence(TaskType.REGRESSION, tmp_path)
+        return compile_evidence(TaskType.REGRESSION, tmp_path)
 
     return load
 

@@ -10,6 +10,7 @@ import skops.io
 from sqlalchemy import func, select
 
 from app.client import ProblemError
+from app.metalearning.portfolio import find_configuration
 from app.store.tables import Dataset, Evaluation, Experiment
 from tests.deployments import Deployment, wait_until
 from tests.service import data
@@ -179,3 +180,23 @@ def _features(path: Path):
     features = frame.drop(columns="species").astype("float64")
     features.attrs["species"] = frame["species"].to_numpy()
     return features
+
+
+def test_a_verification_follows_its_results(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "diabetes.csv"
+    path.write_bytes(data.diabetes())
+    wishes = {"without_families": ["lightgbm", "xgboost", "catboost"]}
+    answer = deployment.client.recommend(
+        path, target="progression", verify=True, k=2, most_experiments=5, constraints=wishes
+    )
+    job = deployment.client.wait(answer["job"]["id"], timeout=180)
+    assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])
+    names = [each["configuration"] for each in job["experiments"]]
+    assert names[:2] == [each["configuration"] for each in answer["candidates"]]
+    assert 2 <= len(names) == len(set(names)) <= 5
+    families = {find_configuration(name).algorithm.family for name in names}
+    assert families.isdisjoint(wishes["without_families"])
+    assert len(job["result"]["leaderboard"]) == len(names) + 1
+    added = [each for each in deployment.client.events(job["id"]) if each["kind"] == "experiment_added"]
+    assert [each["data"]["configuration"] for each in added] == names[2:]
+    assert job["progress"]["experiments_done"] == job["progress"]["experiments_total"] == len(names)

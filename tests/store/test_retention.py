@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 from app.errors import DatasetExpiredError, DatasetNotFoundError
 from app.store import datasets, jobs
 from app.store.database import Database
+from app.store.experiments import EXPERIMENTING
 from app.store.tables import Blob, Dataset, Evaluation, Job, Task
 from tests.store.verified import METAFEATURE, SECRET, age, begin_job, places, upload, verified
 from workers.retention import erase_expired
@@ -202,7 +203,7 @@ def _job(dataset_id: str) -> dict:
         "owner": "local",
         "kind": "verification",
         "status": "queued",
-        "phase": jobs.EXPERIMENTING,
+        "phase": EXPERIMENTING,
         "dataset_id": dataset_id,
         "request": {},
         "time_budget_seconds": 60.0,

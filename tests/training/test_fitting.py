@@ -9,7 +9,7 @@ from workers.training import fitting
 
 def test_fitted_metalearners_are_written_with_their_proof(monkeypatch, tmp_path: Path):
     few = {task_type: load_evidence(task_type).of(list(range(9))) for task_type in TaskType}
-    monkeypatch.setattr(fitting, "load_evidence", lambda task_type, _: few[task_type])
+    monkeypatch.setattr(fitting, "compile_evidence", lambda task_type, _: few[task_type])
     report = fitting.fit_metalearners(tmp_path)
     assert json.loads((tmp_path / "meta-learners.json").read_text()) == report
     for task_type in TaskType:

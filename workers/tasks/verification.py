@@ -1,10 +1,10 @@
-"""A job's steps: experiments, then stacking where it is a verification, then the end."""
+"""A job's steps: experiments, more of them where it follows its results, then stacking where it is a verification, then the end."""
 
 from sqlalchemy.orm import Session
 
 from app.isolation import Ending
 from app.store import jobs
-from workers.tasks import stacking
+from workers.tasks import exploring, stacking
 
 
 def advance(session: Session, job_id: str) -> str | None:
@@ -12,6 +12,9 @@ def advance(session: Session, job_id: str) -> str | None:
     if jobs.end_cancelled(session, job_id):
         return None
     jobs.drop_late(session, job_id)
+    asked = exploring.go_on(session, job_id)
+    if asked is not None:
+        return asked
     queue = jobs.begin_stacking(session, job_id)
     if queue is None and jobs.lacks_only_a_result(session, job_id):
         stacking.end_without_model(session, job_id, Ending.TIMEOUT)

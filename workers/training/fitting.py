@@ -8,7 +8,7 @@ import pyarrow.parquet
 from rich.progress import track
 
 from app.metalearning import metadataset
-from app.metalearning.metadataset import load_evidence
+from app.metalearning.metadataset import compile_evidence
 from app.metalearning.metafeatures import extract
 from app.metalearning.portfolio import CONFIGURATIONS
 from app.metalearning.table import TaskType
@@ -44,10 +44,11 @@ def compile_metadataset(datasets: Path, parts: Path, folder: Path) -> None:
 
 
 def fit_metalearners(folder: Path) -> dict[str, dict[str, object]]:
-    """Train on all datasets, prove on held-out groups, write `trained-*.npz` and `meta-learners.json`."""
+    """Train on all datasets, prove on held-out groups, write `evidence-*.npz`, `trained-*.npz` and `meta-learners.json`."""
     report = {}
     for task_type in TaskType:
-        evidence = load_evidence(task_type, folder)
+        evidence = compile_evidence(task_type, folder)
+        evidence.save(folder / f"evidence-{task_type}.npz")
         train(evidence).save(folder / f"trained-{task_type}.npz")
         report[str(task_type)] = proof.prove(evidence, train, task_type)
     (folder / "meta-learners.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,91 @@
+"""Experiments: what a job measures; more of them while it runs, where it follows its results."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.metalearning.portfolio import Configuration
+from app.store import budgets, events, tasks
+from app.store.database import now
+from app.store.tables import VERIFICATION, Dataset, Experiment, Job, Task
+
+EXPERIMENTING = "experimenting"
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """A running job that may still choose what to measure: so far it asked for `asked`, of which some are under way."""
+
+    job: Job
+    dataset: Dataset
+    asked: tuple[Experiment, ...]
+    seconds_left: float
+
+    @property
+    def under_way(self) -> int:
+        """Experiments without an outcome."""
+        return sum(each.outcome is None for each in self.asked)
+
+    @property
+    def tries_left(self) -> int:
+        """How many more may be asked for."""
+        return int(self.job.request["most_experiments"]) - len(self.asked)
+
+
+def add(session: Session, job: Job, configuration: Configuration) -> None:
+    """Write an experiment of the job, and its task."""
+    task = tasks.add(session, job, "experiment", configuration.algorithm.queue)
+    session.add(
+        Experiment(
+            task_id=task.id,
+            job_id=job.id,
+            configuration=configuration.id,
+            fingerprint=configuration.fingerprint,
+        )
+    )
+    session.flush()
+
+
+def exploration(session: Session, job_id: str) -> Exploration | None:
+    """The job, held until the transaction ends, if it follows its results and has time and tries left.
+
+    Whoever holds it is alone in choosing: two workers that end experiments at once do not both choose the same.
+    """
+    job = session.scalars(
+        select(Job)
+        .where(
+            Job.id == job_id,
+            Job.kind == VERIFICATION,
+            Job.status == "running",
+            Job.phase == EXPERIMENTING,
+            Job.cancel_requested_at.is_(None),
+            now() < budgets.EXPERIMENTS_END,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if job is None or "most_experiments" not in job.request:
+        return None
+    end = budgets.experiments_end(job)
+    assert end is not None, "what runs was taken up"
+    rows = session.execute(
+        select(Experiment)
+        .join(Task, Task.id == Experiment.task_id)
+        .where(Experiment.job_id == job_id)
+        .order_by(Task.id)
+        .execution_options(populate_existing=True)
+    )
+    dataset = session.scalars(select(Dataset).where(Dataset.id == job.dataset_id)).one()
+    seconds_left = end - session.scalars(select(now())).one()
+    found = Exploration(job, dataset, tuple(rows.scalars()), seconds_left)
+    return found if found.tries_left > 0 and dataset.metafeatures else None
+
+
+def ask_for(
+    session: Session, job: Job, configuration: Configuration, expected_improvement: float | None
+) -> None:
+    """Add an experiment to a running job, and tell those who watch why."""
+    add(session, job, configuration)
+    told = {"configuration": configuration.id, "expected_improvement": expected_improvement}
+    events.record(session, job.id, events.EXPERIMENT_ADDED, told)

@@ -1,0 +1,86 @@
+"""A verification that follows its results: after every experiment, what is most worth measuring next."""
+
+from functools import lru_cache
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.errors import ServiceError
+from app.metalearning import protocol
+from app.metalearning.constraints import Constraints
+from app.metalearning.knowledge import Knowledge, load_knowledge
+from app.metalearning.recommendation import Question
+from app.metalearning.suggestion import Observation, Suggestion, suggest
+from app.metalearning.table import TaskType
+from app.store import experiments
+from app.store.experiments import Exploration
+
+log = structlog.get_logger(__name__)
+
+
+def go_on(session: Session, job_id: str) -> str | None:
+    """Ask for as many experiments as may run at once; the queue of the last, None where nothing more is worth while.
+
+    As many are under way as the job began with. Safe at any time, by anybody.
+    """
+    exploration = experiments.exploration(session, job_id)
+    if exploration is None:
+        return None
+    queue = None
+    for _ in range(min(exploration.tries_left, _width(exploration) - exploration.under_way)):
+        found = _suggest(exploration)
+        if found is None or found.stop or found.next is None:
+            break
+        configuration = found.next.configuration
+        experiments.ask_for(session, exploration.job, configuration, found.next.expected_improvement)
+        queue = configuration.algorithm.queue
+        exploration = experiments.exploration(session, job_id)
+        if exploration is None:
+            break
+    return queue
+
+
+def _width(exploration: Exploration) -> int:
+    return len(exploration.job.request["configurations"])
+
+
+def _suggest(exploration: Exploration) -> Suggestion | None:
+    """What the results so far suggest; None where that cannot be told, which ends the exploration and not the job."""
+    job, dataset = exploration.job, exploration.dataset
+    task_type, metric = TaskType(dataset.task_type), str(job.request["metric"])
+    wishes: dict[str, Any] = {
+        name: frozenset(value) if isinstance(value, list) else value
+        for name, value in job.request["constraints"].items()
+    }
+    ended = [each for each in exploration.asked if each.outcome is not None]
+    observations = [
+        # Half A of the rows chooses, half B judges the choice.
+        Observation(each.configuration, ((each.result or {}).get("scores_a") or {}).get(metric))
+        for each in ended
+    ]
+    try:
+        return suggest(
+            _knowledge()[task_type],
+            Question(
+                task_type,
+                dataset.metafeatures,
+                metric,
+                target_sd=dataset.target_sd,
+                constraints=Constraints(**wishes),
+            ),
+            observations,
+            seconds_left=exploration.seconds_left,
+            fits=protocol.n_folds(min(dataset.n_rows, protocol.MOST_ROWS)) + len(protocol.ANCHORS),
+            pending=[each.configuration for each in exploration.asked if each.outcome is None],
+            tries_left=exploration.tries_left,
+        )
+    except ServiceError as error:
+        log.warning("exploration_ended", job_id=job.id, code=error.code, detail=error.detail)
+        return None
+
+
+@lru_cache(maxsize=1)
+def _knowledge() -> dict[TaskType, Knowledge]:
+    """Read when it is first needed, once per process."""
+    return load_knowledge()
