@@ -109,7 +109,10 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     outlook = knowledge.hybrid.outlook(vector)
     costs = predicted_costs(knowledge, vector, outlook.weights)
     feasible = feasible_among(knowledge.configurations, known_size(vector), costs, question.constraints)
-    order = learner.rank(vector, feasible.indices, question.k)
+    if learner is knowledge.hybrid:  # whose outlook is there already
+        order = outlook.rank(feasible.indices, question.k)
+    else:
+        order = learner.rank(vector, feasible.indices, question.k)
     best = outlook.prior.probability_best(feasible.indices)
     regret = mean_regret(knowledge.evidence.regret, outlook.weights)
     expected = expected_performances(knowledge, question, metric, vector)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.errors import TooSmallMetaDatasetError
-from app.metalearning.baselines import normalised_regret
+from app.metalearning.baselines import WORST_REGRET, normalised_regret
 from app.metalearning.evidence import Evidence
 from app.metalearning.importing.matrix import MISSING, PENALTY, PerformanceMatrix
 from app.metalearning.scaling import NEAR_DUPLICATE, near_duplicate_groups
@@ -65,8 +65,10 @@ class LossScale:
 def as_evidence(matrix: PerformanceMatrix) -> Evidence:
     """The datasets on which anything was measured, as evidence.
 
-    A missing run teaches nothing; a failed one has the worst regret. Regret of run times is the share of the penalty for
-    a time-out that is lost against the best algorithm, so that mean regret and mean PAR10 are the same thing.
+    A missing run teaches nothing; a failed one has the worst regret. Where a performance means the same on every dataset,
+    so does its regret, and the least mean regret is the best mean performance: regret of run times is the share of the
+    penalty for a time-out that is lost against the best algorithm (PAR10), that of measures between 0 and 1 is in units of
+    the mean distance from a dataset's median to its best. Other measures are normalised on every dataset by itself.
 
     Raises: TooSmallMetaDatasetError.
     """
@@ -74,7 +76,7 @@ def as_evidence(matrix: PerformanceMatrix) -> Evidence:
     scored = matrix.scored[rows]
     missing = matrix.statuses[rows] == MISSING
     scale = LossScale.of(matrix)
-    regret = np.where(missing, np.nan, normalised_regret(*_losses_and_floors(matrix, scored, scale)))
+    regret = np.where(missing, np.nan, _regret(matrix, scored, scale))
     losses = scale.loss(scored)
     return Evidence(
         datasets=tuple(matrix.datasets[row] for row in rows),
@@ -117,17 +119,20 @@ def groups_of(matrix: PerformanceMatrix, rows: list[int]) -> tuple[str, ...]:
     return tuple(groups)
 
 
-def _losses_and_floors(
-    matrix: PerformanceMatrix, scored: FloatArray, scale: LossScale
-) -> tuple[FloatArray, FloatArray]:
-    """Losses in the measure's unit, and the gap below which a dataset's differences are noise."""
+def _regret(matrix: PerformanceMatrix, scored: FloatArray, scale: LossScale) -> FloatArray:
+    """Regret of every cell, 2 where there is no performance."""
     losses = -scored if matrix.measure.larger_is_better else scored
     cutoff = matrix.measure.cutoff_seconds
     if cutoff is not None:
-        return losses, np.full(len(losses), PENALTY * cutoff)
+        return normalised_regret(losses, np.full(len(losses), PENALTY * cutoff))
     if scale.logarithmic:
-        return losses, _NOISE * np.nanmin(losses, axis=1)
-    return losses, np.full(len(losses), _NOISE * (np.nanmax(losses) - np.nanmin(losses)))
+        return normalised_regret(losses, _NOISE * np.nanmin(losses, axis=1))
+    best = np.nanmin(losses, axis=1, keepdims=True)
+    if (scale.low, scale.high) == (0.0, 1.0):
+        unit = max(float(np.mean(np.nanmedian(losses, axis=1) - best[:, 0])), _NOISE)
+        return np.where(np.isnan(losses), WORST_REGRET, np.clip((losses - best) / unit, 0.0, WORST_REGRET))
+    spread = float(np.nanmax(losses) - np.nanmin(losses))
+    return normalised_regret(losses, np.full(len(losses), _NOISE * spread))
 
 
 def _spans_decades(performances: FloatArray) -> bool:

@@ -39,7 +39,7 @@ class Hybrid:
 
     def rank(self, vector: FloatArray, feasible: list[int], most: int | None = None) -> list[int]:
         """In proximity-weighted greedy order: nothing is observed."""
-        return greedy_order(self.regret, self.arrays.shrunk_weights(vector), feasible, most=most)
+        return self.outlook(vector).rank(feasible, most)
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,10 @@ class HybridOutlook:
     def prior(self) -> Prior:
         """The new dataset's profile before anything is observed."""
         return Prior.of(self.learner.profiles, self.weights)
+
+    def rank(self, feasible: list[int], most: int | None = None) -> list[int]:
+        """In proximity-weighted greedy order."""
+        return greedy_order(self.learner.regret, self.weights, feasible, most=most)
 
     def posterior(self, observed: Mapping[int, float]) -> Posterior:
         """The same after losses were observed; one of them at least is a number."""
