@@ -1,23 +1,34 @@
-"""`make bench-api`: a recommendation from metafeatures, stored, against the empty health route of the same process."""
+"""`make bench-api`: recommendations from metafeatures, stored, against an empty route with the same body in the same process.
 
+On SQLite and on a Postgres of its own. Every request has a body that was never sent before; the three ways of asking take turns.
+"""
+
+import os
 import random
 import secrets
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
 
 from benchmarks.recording import record
-from tests.deployments import Deployment
+from tests import servers
+from tests.deployments import wait_until
 
-N_REQUESTS = 600
-N_ROUNDS = 5
+N_ROUNDS, N_IN_A_ROUND = 10, 120
+WAYS = {"full answer": "/recommend", "without reasons": "/recommend", "empty route": "/empty"}
+_BIN = Path(sys.executable).parent
 
 
-def body(generator: random.Random) -> dict[str, object]:
+def body(generator: random.Random, way: str) -> dict[str, Any]:
     """A dataset that was never asked about before."""
     rows, columns = generator.randint(100, 20_000), generator.randint(2, 80)
     values = {
@@ -34,39 +45,87 @@ def body(generator: random.Random) -> dict[str, object]:
         "lm_linear": generator.uniform(0.5, 1.0),
         "lm_tree_3": generator.uniform(0.5, 1.0),
     }
-    return {"task_type": "classification", "metafeatures": values}
+    asked = {"task_type": "classification", "metafeatures": values}
+    return asked | {"explain": False} if way == "without reasons" else asked
 
 
-def seconds_each(call: Callable[[], httpx.Response], count: int) -> list[float]:
-    """Wall seconds of each of `count` calls, one after another."""
-    seconds = []
-    for _ in range(count):
-        began = time.perf_counter()
-        call().raise_for_status()
-        seconds.append(time.perf_counter() - began)
-    return seconds
+@contextmanager
+def api(folder: Path, **environment: str) -> Iterator[tuple[str, psutil.Process]]:
+    """The API with the empty route, and its process."""
+    settings = {**os.environ, "DATA_DIR": str(folder), **environment}
+    subprocess.run([_BIN / "metaselect", "migrate"], env=settings, check=True, stdout=subprocess.DEVNULL)
+    port = servers.free_port()
+    command = [_BIN / "uvicorn", "--factory", "benchmarks.empty_api:create_app", "--port", str(port)]
+    with (folder / "api.log").open("ab") as log:
+        process = subprocess.Popen(command, env=settings, stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: _answers(url), 60)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
-with tempfile.TemporaryDirectory() as folder:
-    deployment = Deployment(Path(folder), {}, embedded=True).start()
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def measure(url: str, process: psutil.Process) -> dict[str, dict[str, list[float]]]:
+    """Way of asking → wall seconds of every request, and CPU seconds per request of every round."""
     generator = random.Random(secrets.randbits(32))  # noqa: S311  test data
-    with httpx.Client(base_url=deployment.url, timeout=60) as http:
-        recommending, empty = [], []
-        for _ in range(N_ROUNDS):  # in turns, so that a noisy minute hits both
-            bodies = iter([body(generator) for _ in range(N_REQUESTS // N_ROUNDS)])
-            recommending += seconds_each(
-                lambda bodies=bodies: http.post("/recommend", json=next(bodies)), N_REQUESTS // N_ROUNDS
-            )
-            empty += seconds_each(lambda: http.get("/health/live"), N_REQUESTS // N_ROUNDS)
-    deployment.stop()
-quantiles = statistics.quantiles(recommending, n=20)
-record(
-    "api",
-    {
-        "recommendation from metafeatures, median [ms]": 1000 * statistics.median(recommending),
-        "recommendation from metafeatures, 95th percentile [ms]": 1000 * quantiles[-1],
-        "empty route, median [ms]": 1000 * statistics.median(empty),
-        "requests per second against the empty route [ratio of medians]": statistics.median(empty)
-        / statistics.median(recommending),
-    },
-)
+    measured: dict[str, dict[str, list[float]]] = {way: {"wall": [], "cpu": []} for way in WAYS}
+    with httpx.Client(base_url=url, timeout=60) as http:
+        for _ in range(N_ROUNDS):  # in turns, so that a noisy minute hits all
+            for way, path in WAYS.items():
+                bodies = [body(generator, way) for _ in range(N_IN_A_ROUND)]
+                before = process.cpu_times()
+                for each in bodies:
+                    began = time.perf_counter()
+                    http.post(path, json=each).raise_for_status()
+                    measured[way]["wall"].append(time.perf_counter() - began)
+                after = process.cpu_times()
+                spent = after.user + after.system - before.user - before.system
+                measured[way]["cpu"].append(spent / N_IN_A_ROUND)
+    return measured
+
+
+def figures_of(database: str, measured: dict[str, dict[str, list[float]]]) -> dict[str, float]:
+    """Medians, and requests per second against the empty route."""
+    empty = measured["empty route"]
+    figures = {}
+    for way, samples in measured.items():
+        figures[f"{database}: {way}, median [ms]"] = 1000 * statistics.median(samples["wall"])
+        figures[f"{database}: {way}, 95th percentile [ms]"] = (
+            1000 * statistics.quantiles(samples["wall"], n=20)[-1]
+        )
+        figures[f"{database}: {way}, CPU of a request, median of rounds [ms]"] = 1000 * statistics.median(
+            samples["cpu"]
+        )
+        figures[f"{database}: {way}, requests per second against the empty route [ratio]"] = (
+            statistics.median(empty["wall"]) / statistics.median(samples["wall"])
+        )
+    return figures
+
+
+def main() -> None:
+    """Measure both databases."""
+    figures: dict[str, float] = {"distinct bodies of each way [count]": float(N_ROUNDS * N_IN_A_ROUND)}
+    with tempfile.TemporaryDirectory() as name, api(Path(name)) as (url, process):
+        figures |= figures_of("SQLite", measure(url, process))
+    with (
+        tempfile.TemporaryDirectory() as name,
+        tempfile.TemporaryDirectory() as server_folder,
+        servers.postgres_server(Path(server_folder), durable=True) as server,
+    ):
+        address = servers.create_database(server, "bench")
+        with api(Path(name), DATABASE_URL=address) as (url, process):
+            figures |= figures_of("Postgres", measure(url, process))
+    record("api", figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from pydantic import Field
 from app.api.datasets import FindingResponse
 from app.api.schemas import ResponseModel
 from app.metalearning.metafeatures import SCHEMA_VERSION
-from app.metalearning.recommendation import Candidate, Recommendation
+from app.metalearning.recommendation import Candidate, Question, Recommendation
 from app.metalearning.table import TaskType
 from app.store.tables import Dataset
 
@@ -43,7 +43,7 @@ class CandidateResponse(ResponseModel):
     fit_cpu_seconds: float
     predict_cpu_seconds_per_1000_rows: float
     memory_bytes: int
-    snippet: str
+    snippet: str | None
 
 
 class NeighbourResponse(ResponseModel):
@@ -100,16 +100,16 @@ class RememberedResponse(RecommendationResponse):
     recomputed: RecomputedResponse | None
 
 
-def as_body(ranking: Recommendation, task_type: TaskType, dataset: Dataset | None) -> dict[str, Any]:
+def as_body(ranking: Recommendation, question: Question, dataset: Dataset | None) -> dict[str, Any]:
     """What is stored of a ranking, and answered with its id."""
     return {
         "dataset_id": dataset.id if dataset else None,
-        "task_type": str(task_type),
+        "task_type": str(question.task_type),
         "metric": ranking.metric.name,
         "strategy": ranking.strategy,
         "explanation": ranking.explanation,
         "outside_experience": ranking.outside_experience,
-        "candidates": [_candidate(candidate) for candidate in ranking.candidates],
+        "candidates": [_candidate(candidate, question) for candidate in ranking.candidates],
         "neighbours": [asdict(neighbour) for neighbour in ranking.neighbours],
         "excluded": ranking.excluded,
         "findings": dataset.findings if dataset else [],
@@ -119,7 +119,7 @@ def as_body(ranking: Recommendation, task_type: TaskType, dataset: Dataset | Non
     }
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
+def _candidate(candidate: Candidate, question: Question) -> dict[str, Any]:
     configuration = candidate.configuration
     return {
         "rank": candidate.rank,
@@ -134,7 +134,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "fit_cpu_seconds": candidate.fit_cpu_seconds,
         "predict_cpu_seconds_per_1000_rows": candidate.predict_cpu_seconds_per_1000_rows,
         "memory_bytes": candidate.memory_bytes,
-        "snippet": configuration.snippet,
+        "snippet": configuration.snippet if question.explain else None,
     }
 
 

@@ -49,6 +49,10 @@ class Wishes(RequestModel):
         default=None, max_length=100, description="A way of ranking; the proven best unless given."
     )
     k: int = Field(default=5, ge=1, le=50, description="How many candidates.")
+    explain: bool = Field(
+        default=True,
+        description="With neighbours, probabilities of being best, and snippets; quicker without.",
+    )
     verify: bool = Field(default=False, description="Also measure them: 202 and a job to watch.")
     constraints: ConstraintsRequest = Field(
         default_factory=ConstraintsRequest, description="What the candidates must keep to."
@@ -130,7 +134,7 @@ def create_recommendation(
         question = _as_question(task_type, metafeatures, wishes, dataset)
         ranking = recommend(service.knowledge[question.task_type], question)
         configurations = [candidate.configuration for candidate in ranking.candidates]
-        body = as_body(ranking, question.task_type, dataset)
+        body = as_body(ranking, question, dataset)
         record = recommendations.record(
             session,
             owner=owner,
@@ -194,6 +198,7 @@ def _as_question(
         k=wishes.k,
         target_sd=dataset.target_sd if dataset else None,
         constraints=wishes.constraints.as_constraints(),
+        explain=wishes.explain,
     )
 
 
@@ -244,8 +249,8 @@ def _recomputed(service: Service, session: Session, record: Recommendation) -> R
     )
     dataset = datasets.get(session, record.owner, record.dataset_id) if record.dataset_id else None
     metafeatures = dataset.metafeatures if dataset else record.request["metafeatures"]
-    ranking = recommend(knowledge, _as_question(task_type, metafeatures, wishes, dataset))
-    difference = largest_difference(as_body(ranking, task_type, dataset), body)
+    question = _as_question(task_type, metafeatures, wishes, dataset)
+    difference = largest_difference(as_body(recommend(knowledge, question), question, dataset), body)
     return RecomputedResponse(
         same=difference is not None and difference <= REPEATABLE, largest_difference=difference
     )

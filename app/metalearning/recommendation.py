@@ -33,6 +33,7 @@ class Question:
     k: int = 5
     target_sd: float | None = None
     constraints: Constraints = NO_CONSTRAINTS
+    explain: bool = True  # the reasons cost as much as the ranking
 
     @property
     def n_classes(self) -> int:
@@ -64,7 +65,7 @@ class Candidate:
     configuration: Configuration
     expected: ExpectedPerformance
     expected_regret: float
-    probability_best: float  # of all that the constraints leave
+    probability_best: float | None  # of all that the constraints leave; None where no reasons are asked for
     probability_beats_single_best: float | None  # None for the single best itself
     fit_cpu_seconds: float
     predict_cpu_seconds_per_1000_rows: float
@@ -113,7 +114,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
         order = outlook.rank(feasible.indices, question.k)
     else:
         order = learner.rank(vector, feasible.indices, question.k)
-    best = outlook.prior.probability_best(feasible.indices)
+    best = outlook.prior.probability_best(feasible.indices) if question.explain else {}
     regret = mean_regret(knowledge.evidence.regret, outlook.weights)
     expected = expected_performances(knowledge, question, metric, vector)
     sbs = single_best(knowledge.evidence.regret)
@@ -123,7 +124,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
             configuration=knowledge.configurations[index],
             expected=expected[index],
             expected_regret=float(regret[index]),
-            probability_best=best[index],
+            probability_best=best.get(index),
             probability_beats_single_best=probability_of_beating(knowledge, regret, index, sbs),
             fit_cpu_seconds=float(costs.fit_cpu_seconds[index]),
             predict_cpu_seconds_per_1000_rows=float(costs.predict_cpu_seconds_per_1000_rows[index]),
@@ -137,7 +138,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
         choice.strategy,
         choice.outside_experience,
         choice.explanation,
-        _neighbours(knowledge, outlook.weights, metric),
+        _neighbours(knowledge, outlook.weights, metric) if question.explain else (),
         feasible.excluded,
         knowledge.version,
     )

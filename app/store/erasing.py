@@ -45,7 +45,11 @@ _EVENT = (
     | {"reason", "failures", "lost"}
     | {"outcome", "status", "error"}  # of the error its code alone
 )
-_RECOMMENDATION_REQUEST = {"metric", "strategy", "k", "verify", "constraints", "time_budget_seconds"}
+_RECOMMENDATION_REQUEST = {"metric", "strategy", "k", "explain", "verify"} | {
+    "constraints",
+    "time_budget_seconds",
+    "most_experiments",
+}
 _ANSWER = {"id", "owner", "status", "expires_at"}
 _RECOMMENDATION_BODY = {
     "dataset_id",

@@ -43,6 +43,17 @@ def test_candidates_keep_to_the_constraints(api: TestClient) -> None:
     assert any("interpretable" in reason for reason in body["excluded"].values())
 
 
+def test_an_answer_without_reasons_is_the_same_ranking(api: TestClient) -> None:
+    whole, short = (
+        api.post("/recommend", json={**ASKED, "explain": explain}).json() for explain in (True, False)
+    )
+    for one, other in zip(whole["candidates"], short["candidates"], strict=True):
+        assert other["snippet"] is other["probability_best"] is None
+        assert one | {"snippet": None, "probability_best": None} == other
+    assert short["neighbours"] == []
+    assert api.get(f"/recommendations/{short['id']}?recompute=true").json()["recomputed"]["same"]
+
+
 def test_nothing_feasible_tells_what_each_constraint_excludes(api: TestClient) -> None:
     wishes = {"interpretable_only": True, "max_memory_bytes": 1}
     problem = refused(api.post("/recommend", json={**ASKED, "constraints": wishes}), 422, "nothing_feasible")
