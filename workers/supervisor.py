@@ -27,7 +27,7 @@ from workers.attempt import KINDS, Attempt
 from workers.counting import Tally
 from workers.delivering import Deliverer
 from workers.experiments import contract
-from workers.tasks import verification
+from workers.tasks import exploring, verification
 
 log = structlog.get_logger(__name__)
 
@@ -156,6 +156,7 @@ class Supervisor:
 
     def _advance(self, job_id: str) -> None:
         """Begin the job's next step, if it is due, in a transaction of its own."""
+        exploring.prepare(self.database, job_id)
         with self.database.write() as session:
             queue = verification.advance(session, job_id)
             commit(session, Step.ADVANCE_JOB)

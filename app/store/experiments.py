@@ -47,6 +47,12 @@ def add(session: Session, job: Job, configuration: Configuration) -> None:
     session.flush()
 
 
+def explores(session: Session, job_id: str) -> bool:
+    """Whether the job follows its results."""
+    request = session.scalar(select(Job.request).where(Job.id == job_id))
+    return request is not None and "most_experiments" in request
+
+
 def exploration(session: Session, job_id: str) -> Exploration | None:
     """The job, held until the transaction ends, if it follows its results and has time and tries left.
 
@@ -65,7 +71,7 @@ def exploration(session: Session, job_id: str) -> Exploration | None:
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one_or_none()
-    if job is None or "most_experiments" not in job.request:
+    if job is None or not explores(session, job_id):
         return None
     end = budgets.experiments_end(job)
     assert end is not None, "what runs was taken up"

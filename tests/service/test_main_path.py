@@ -200,3 +200,11 @@ def test_a_verification_follows_its_results(deployment: Deployment, tmp_path: Pa
     added = [each for each in deployment.client.events(job["id"]) if each["kind"] == "experiment_added"]
     assert [each["data"]["configuration"] for each in added] == names[2:]
     assert job["progress"]["experiments_done"] == job["progress"]["experiments_total"] == len(names)
+    measured = [
+        {"configuration": each["configuration"], "score": each["scores"]["rmse"]}
+        for each in job["experiments"]
+    ]
+    found = deployment.client.suggest(measured, dataset_id=answer["dataset_id"])
+    assert found["next"]["configuration"] not in names
+    assert deployment.client.recommendation(answer["id"], recompute=True)["recomputed"]["same"]
+    assert "hybrid" in {each["name"] for each in deployment.client.meta_learners()}

@@ -138,7 +138,6 @@ def test_it_stops_where_nothing_more_is_to_be_gained(database, monkeypatch):
     assert open_tasks(database, job_id, "stacking") == 1
 
 
-@pytest.mark.requirement("R2")
 def test_workers_that_end_experiments_at_once_choose_no_more_than_may_be_under_way(database, monkeypatch):
     never_enough(monkeypatch)
     job_id = begin(database, most=20)
@@ -153,7 +152,7 @@ def test_workers_that_end_experiments_at_once_choose_no_more_than_may_be_under_w
         assert len(names) == len(set(names))
 
 
-@pytest.mark.requirement("R3")
+@pytest.mark.requirement("R1")
 def test_a_death_between_a_result_and_the_next_choice_costs_nothing(database, monkeypatch):
     never_enough(monkeypatch)
     job_id = begin(database)

@@ -14,9 +14,20 @@ from app.metalearning.recommendation import Question
 from app.metalearning.suggestion import Observation, Suggestion, suggest
 from app.metalearning.table import TaskType
 from app.store import experiments
+from app.store.database import Database
 from app.store.experiments import Exploration
 
 log = structlog.get_logger(__name__)
+
+
+def prepare(database: Database, job_id: str) -> None:
+    """Read what choosing needs, if the job chooses, before a transaction is open that waits for it."""
+    if _knowledge.cache_info().currsize:
+        return
+    with database.read() as session:
+        explores = experiments.explores(session, job_id)
+    if explores:
+        _knowledge()
 
 
 def go_on(session: Session, job_id: str) -> str | None:
