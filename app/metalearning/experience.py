@@ -85,8 +85,8 @@ def choose_strategy(
     default = experience.report["default"]
     regrets = experience.report["regret"]
     proof = (
-        f"{default} has the least regret on datasets that it had not seen ({regrets[default]['1']:.2f} "
-        f"against {regrets['single_best']['1']:.2f} of the single best {chosen_among})."
+        f"{default} is the best on datasets that it had not seen: its first choice has regret "
+        f"{regrets[default]['1']:.2f} there, against {regrets['single_best']['1']:.2f} of the single best {chosen_among}."
     )
     return Choice(default, False, proof)
 

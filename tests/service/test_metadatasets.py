@@ -13,11 +13,13 @@ from app.config import Settings
 from app.main import create_app
 from app.metalearning.importing.knowledge import dump, load, summarise
 from app.metalearning.importing.matrix import PerformanceMatrix
+from app.metalearning.metalearners import STRATEGIES
 from app.store import metadatasets
 from app.store.database import Database
 from app.store.tables import Recommendation
+from tests.growing import grow_few_trees
 from tests.scenarios import RUN_TIME, decided
-from workers.training import fitting, importing
+from workers.training import importing
 
 EVEN = {f"f{column}": 0.5 for column in range(8)} | {"f0": 1.1}
 ODD = EVEN | {"f0": 0.1}
@@ -32,7 +34,7 @@ def fit():
         return dump(given, fitted), summarise(given, fitted)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "N_TREES", 20)
+        grow_few_trees(patch)
         patch.setattr(importing, "MOST_FOLDS", 5)
         yield fit
 
@@ -117,7 +119,7 @@ def test_what_is_imported_is_listed_and_told_with_its_proof(api, put, accuracies
     assert told["algorithms"] == ["a0", "a1", "a2"]
     assert told["runs"] == {"ok": 120}
     report = told["report"]
-    assert set(report["regret"]) == {"single_best", "average_rank", "portfolio", "nearest", "forest"}
+    assert set(report["regret"]) == set(STRATEGIES)
     assert report["default_strategy"] in report["regret"]
     assert report["gap_closed"]["forest"] > 0.5
     assert {"best_constant", "virtual_best"} < set(report["mean_performance"])

@@ -12,14 +12,13 @@ from app.metalearning.importing.knowledge import load
 from app.store import metadatasets
 from app.store.database import Database
 from tests.scenarios import ACCURACY, RUN_TIME, decided, differences
-from workers.training import fitting, importing
+from workers.training import importing
 from workers.training.__main__ import cli
 
 
 @pytest.fixture
 def call(monkeypatch, tmp_path: Path):
     """Call the command on a database of its own; what it printed, or the error that it told."""
-    monkeypatch.setattr(fitting, "N_TREES", 10)
     monkeypatch.setattr(importing, "MOST_FOLDS", 4)
 
     def call(*arguments: str) -> str:

@@ -107,13 +107,11 @@ def _print_contents(contents: Contents) -> None:
 
 
 def _print_report(report: dict[str, Any]) -> None:
-    """One table per task type: mean normalised regret of the best of the first k, leave-one-group-out."""
+    """One table per task type: mean normalised regret of the best of the first k, groups held out."""
     for task_type, proof in report.items():
         regret = proof["regret"]
         ks = list(next(iter(regret.values())))
-        title = (
-            f"{task_type}: normalised regret on {proof['datasets']} datasets, each with its group held out"
-        )
+        title = f"{task_type}: normalised regret on {proof['datasets']} datasets, whole groups held out"
         table = Table("way of ranking", *(f"best of {k}" for k in ks), title=title)
         for name, values in sorted(regret.items(), key=lambda item: item[1][ks[0]]):
             label = f"{name} (default)" if name == proof["default"] else name

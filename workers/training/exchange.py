@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from app import failpoints
 from app.config import Settings
@@ -172,8 +172,11 @@ def _table(title: str, measure: dict[str, Any], default: str, proof: dict[str, A
     regret, means, closed = proof["regret"], proof["mean_performance"], proof["gap_closed"]
     ks = list(next(iter(regret.values())))
     unit = "PAR10" if measure["cutoff_seconds"] else measure["name"]
-    heads = ("way of ranking", *(f"k = {k}" for k in ks), unit, "gap closed")
-    table = Table(*heads, title=f"Regret of the best of the first k: {title}", box=SIMPLE_HEAD)
+    ways = Column("way of ranking", no_wrap=True, min_width=14)
+    heads = (ways, *(f"k = {k}" for k in ks), unit, "gap closed")
+    table = Table(
+        *heads, title=f"Regret of the best of the first k: {title}", box=SIMPLE_HEAD, pad_edge=False
+    )
     for name, values in sorted(regret.items(), key=lambda item: item[1][ks[0]]):
         figures = (*(f"{values[k]:.3f}" for k in ks), f"{means[name]:.5g}", f"{closed[name]:.3f}")
         table.add_row(f"{name}*" if name == default else name, *figures)
