@@ -118,7 +118,7 @@ class Supervisor:
         for job_id in due:
             try:
                 self._advance(job_id)
-            except SQLAlchemyError:
+            except Exception:
                 log.exception("job_not_advanced", job=job_id)  # the others need not wait for it
         retention.erase_expired(self.database, self.settings.retention_days)
         retention.remove_copies(self.database, self.settings)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import tracing
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
+from app.api.described import description_of
 from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.progress import ProgressResponse, progress_of
@@ -283,8 +284,8 @@ def _check_gpu(session: Session, configurations: list[Configuration]) -> None:
 def _configurations(service: Service, dataset: Dataset, request: JobRequest) -> list[Configuration]:
     if request.configurations is not None:
         return [find_configuration(name) for name in request.configurations]
-    task_type = TaskType(dataset.task_type)
-    question = Question(task_type, dataset.metafeatures, metric=request.metric, k=request.k)
+    task_type, metafeatures = description_of(dataset)
+    question = Question(task_type, metafeatures, metric=request.metric, k=request.k)
     return [each.configuration for each in recommend(service.knowledge[task_type], question).candidates]
 
 

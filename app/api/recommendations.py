@@ -68,6 +68,14 @@ class Wishes(RequestModel):
         "until so many were, the time is over, or nothing more is to be gained. Only the candidates unless given.",
     )
 
+    @model_validator(mode="after")
+    def _room_for_the_candidates(self) -> "Wishes":
+        if self.most_experiments is not None and not self.verify:
+            raise ValueError("most_experiments needs verify")
+        if self.most_experiments is not None and self.most_experiments < self.k:
+            raise ValueError("most_experiments is at least k: the candidates are measured first")
+        return self
+
 
 class RecommendRequest(DescribedRequest, Wishes):
     """A dataset known by id, or only its metafeatures, and what is wished for it."""

@@ -85,10 +85,12 @@ class Prior:
         """The distribution after losses of some configurations were observed on the new dataset.
 
         Args:
-            observed: configuration → loss in the profiles' unit; NaN for one that failed. One at least has a loss.
+            observed: configuration → loss in the profiles' unit; NaN for one that failed, which says nothing of the
+                others: it would move the level that they share. One at least has a loss.
         """
-        indices = np.array(list(observed), dtype=np.int64)
-        losses = np.array(list(observed.values()), dtype=np.float64)
+        scored = {index: loss for index, loss in observed.items() if not np.isnan(loss)}
+        indices = np.array(list(scored), dtype=np.int64)
+        losses = np.array(list(scored.values()), dtype=np.float64)
         covariance = self.covariance + _LEVEL_VARIANCE
         among = covariance[np.ix_(indices, indices)] + _NOISE_VARIANCE * np.eye(len(indices))
         whiten = np.linalg.inv(np.linalg.cholesky(among))
@@ -106,10 +108,11 @@ class Prior:
         self, losses: FloatArray, mean: FloatArray, whiten: FloatArray
     ) -> tuple[float, float, FloatArray]:
         """The scale of largest posterior density, its level, and what the prior mean leaves unexplained under it."""
-        failed = np.isnan(losses)
         scales = self.usual_scale * np.exp(_SCALE_STEPS)
-        levels = np.nanmean(losses) - scales * mean[~failed].mean()
-        values = np.where(failed, WORST, (np.nan_to_num(losses) - levels[:, None]) / scales[:, None])
+        # Cut like past profiles: one hopeless result must not move the level of all.
+        cut = np.minimum(losses, losses.min() + (WORST - BEST) * scales[:, None])  # (scales, observed)
+        levels = cut.mean(axis=1) - scales * mean.mean()
+        values = (cut - levels[:, None]) / scales[:, None]
         rests = values - mean  # (scales, observed)
         density = -0.5 * ((rests @ whiten.T) ** 2).sum(axis=1) - len(losses) * np.log(scales)
         density -= 0.5 * (_SCALE_STEPS / _SCALE_SPREAD) ** 2

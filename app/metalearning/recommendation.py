@@ -114,7 +114,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
         order = outlook.rank(feasible.indices, question.k)
     else:
         order = learner.rank(vector, feasible.indices, question.k)
-    best = outlook.prior.probability_best(feasible.indices) if question.explain else {}
+    best = _probability_best(knowledge, metric, vector, feasible.indices) if question.explain else {}
     regret = mean_regret(knowledge.evidence.regret, outlook.weights)
     expected = expected_performances(knowledge, question, metric, vector)
     sbs = single_best(knowledge.evidence.regret)
@@ -142,6 +142,13 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
         feasible.excluded,
         knowledge.version,
     )
+
+
+def _probability_best(
+    knowledge: Knowledge, metric: Metric, vector: FloatArray, among: list[int]
+) -> dict[int, float]:
+    """By the requested metric, whatever metric the ranking goes by."""
+    return knowledge.hybrids[metric.name].outlook(vector).prior.probability_best(among)
 
 
 def predicted_costs(knowledge: Knowledge, vector: FloatArray, weights: FloatArray) -> PredictedCosts:

@@ -7,7 +7,7 @@ import numpy as np
 
 from app.errors import InvalidRequestError, ScoreOutOfRangeError, UnknownConfigurationError
 from app.metalearning.constraints import feasible_among
-from app.metalearning.knowledge import Knowledge, known_size
+from app.metalearning.knowledge import Knowledge, known_size, usual_size
 from app.metalearning.metafeatures import as_vector
 from app.metalearning.metalearners.hybrid import HybridOutlook
 from app.metalearning.metrics import Metric, requested_metric
@@ -23,6 +23,7 @@ from app.metalearning.table import FloatArray
 # Go on while it is less probable than this that the best so far is within one percent of the best there is.
 ENOUGH = 0.95
 _NEARLY = 0.01
+_LARGEST_LOSS = 1e12  # beyond it numbers are no numbers any more
 _NINETY_PERCENT = 1.645  # standard deviations
 
 
@@ -65,6 +66,7 @@ def suggest(
     fits: int = 1,
     pending: Collection[str] = (),
     tries_left: int | None = None,
+    most_rows: int | None = None,
 ) -> Suggestion:
     """The configuration of which most is to be gained, by the second where time is short.
 
@@ -76,6 +78,7 @@ def suggest(
         fits: how many fits measuring one configuration takes.
         pending: configurations that are being measured: no candidates.
         tries_left: how many more may be measured: where all of them fit into the time, seconds do not count.
+        most_rows: measuring looks at so many rows at most.
 
     Raises: InvalidRequestError, of which unknown metafeatures, metrics, configurations and impossible scores are kinds;
         NothingFeasibleError.
@@ -86,7 +89,9 @@ def suggest(
     outlook = knowledge.hybrids[metric.name].outlook(vector)
     costs = predicted_costs(knowledge, vector, outlook.weights)
     feasible = feasible_among(knowledge.configurations, known_size(vector), costs, question.constraints)
-    seconds = fits * costs.fit_cpu_seconds
+    rows, columns, classes = usual_size(vector)
+    rows = rows if most_rows is None else min(rows, most_rows)
+    seconds = fits * knowledge.costs.fit_seconds.predict(rows, columns, classes, outlook.weights)
     left = [
         index
         for index in feasible.indices
@@ -101,7 +106,10 @@ def suggest(
     stop, because = _verdict(left, affordable, probability)
     following = None
     if affordable:
-        index = outlook.suggest_next(affordable, observed, cost)
+        # What is being measured counts as tried, with a result that nobody knows.
+        places = {each.id: place for place, each in enumerate(knowledge.configurations)}
+        unknown = dict.fromkeys((places[name] for name in pending if name in places), np.nan)
+        index = outlook.suggest_next(affordable, observed | unknown, cost)
         expected, improvement = _expect(knowledge, question, metric, outlook, vector, observed, index)
         following = Next(knowledge.configurations[index], expected, improvement, float(seconds[index]))
     return Suggestion(metric, following, probability, stop, because, feasible.excluded, knowledge.version)
@@ -134,10 +142,16 @@ def _as_losses(
                 f"{name} has {metric.name} {each.score:g}.",
                 f"{metric.name} lies between {low:g} and {high:g}.",
             )
+        loss = np.nan if each.score is None else float(metric.loss(each.score, question.loss_scale(metric)))
+        if loss > _LARGEST_LOSS:
+            raise ScoreOutOfRangeError(
+                f"{name} has {metric.name} {each.score:g}, which is {loss:.1g} times that of knowing nothing.",
+                "Leave it out, or give null: it failed.",
+            )
         if name in places:  # what nobody has measured elsewhere teaches nothing about others
             losses.setdefault(places[name], [])
             if each.score is not None:
-                losses[places[name]].append(float(metric.loss(each.score, question.loss_scale(metric))))
+                losses[places[name]].append(loss)
     return {index: float(np.mean(values)) if values else np.nan for index, values in losses.items()}
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.portfolio import Configuration
 from app.store import budgets, events, tasks
 from app.store.database import now
@@ -85,7 +86,8 @@ def exploration(session: Session, job_id: str) -> Exploration | None:
     dataset = session.scalars(select(Dataset).where(Dataset.id == job.dataset_id)).one()
     seconds_left = end - session.scalars(select(now())).one()
     found = Exploration(job, dataset, tuple(rows.scalars()), seconds_left)
-    return found if found.tries_left > 0 and dataset.metafeatures else None
+    known = dataset.metafeature_version == SCHEMA_VERSION  # values of another one mean something else
+    return found if found.tries_left > 0 and known else None
 
 
 def ask_for(

@@ -81,10 +81,19 @@ def test_units_and_level_of_the_losses_do_not_matter():
     assert other.losses == pytest.approx(one.losses + 0.3)
 
 
-def test_a_failure_counts_as_the_worst():
+def test_a_failure_says_nothing_of_the_others():
     truth = losses_of(1)[0]
-    posterior = prior_of().condition({0: truth[0], 1: truth[1], 2: np.nan})
-    assert posterior.mean[2] > posterior.mean[[0, 1]].max()
+    scored = {0: truth[0], 1: truth[1]}
+    one, other = (prior_of().condition(observed) for observed in (scored, scored | {2: np.nan}))
+    assert other.losses == pytest.approx(one.losses)
+
+
+def test_one_hopeless_result_does_not_move_the_others():
+    truth = losses_of(1)[0]
+    scored = {index: truth[index] for index in range(4)}
+    hopeless, absurd = (prior_of().condition(scored | {4: loss}).losses for loss in (5.0, 1e6))
+    assert absurd == pytest.approx(hopeless)
+    assert np.abs(hopeless[5:] - truth[5:]).mean() < 0.2
 
 
 def test_expected_improvement_is_that_of_a_normal_distribution():

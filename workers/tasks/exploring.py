@@ -1,12 +1,13 @@
 """A verification that follows its results: after every experiment, what is most worth measuring next."""
 
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.errors import ServiceError
 from app.metalearning import protocol
 from app.metalearning.constraints import Constraints
 from app.metalearning.knowledge import Knowledge, load_knowledge
@@ -27,7 +28,8 @@ def prepare(database: Database, job_id: str) -> None:
     with database.read() as session:
         explores = experiments.explores(session, job_id)
     if explores:
-        _knowledge()
+        with suppress(Exception):  # whoever chooses meets it again, and ends the exploration
+            _knowledge()
 
 
 def go_on(session: Session, job_id: str) -> str | None:
@@ -70,6 +72,10 @@ def _suggest(exploration: Exploration) -> Suggestion | None:
         Observation(each.configuration, ((each.result or {}).get("scores_a") or {}).get(metric))
         for each in ended
     ]
+    if any(
+        told.score is None and each.outcome == "ok" for told, each in zip(observations, ended, strict=True)
+    ):
+        return None  # half A has too few rows for the metric: nothing can be chosen by it
     try:
         return suggest(
             _knowledge()[task_type],
@@ -85,9 +91,12 @@ def _suggest(exploration: Exploration) -> Suggestion | None:
             fits=protocol.n_folds(min(dataset.n_rows, protocol.MOST_ROWS)) + len(protocol.ANCHORS),
             pending=[each.configuration for each in exploration.asked if each.outcome is None],
             tries_left=exploration.tries_left,
+            most_rows=protocol.MOST_ROWS,
         )
-    except ServiceError as error:
-        log.warning("exploration_ended", job_id=job.id, code=error.code, detail=error.detail)
+    except SQLAlchemyError:
+        raise
+    except Exception:  # what was measured is worth more than what might be
+        log.exception("exploration_ended", job_id=job.id)
         return None
 
 
