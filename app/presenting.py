@@ -14,7 +14,7 @@ def ranking_table(recommendation: dict[str, Any]) -> Table:
     table = _table(
         f"Recommended by {recommendation['strategy']} before anything was run: {recommendation['metric']}"
     )
-    _numbers(table, "expected", "90 % interval", "is best", "beats SBS", "fit, s")
+    _numbers(table, "expected", "90 % interval", "beats SBS", "fit, s")
     for each in recommendation["candidates"]:
         expected, probability = each["expected"], each["probability_beats_single_best"]
         table.add_row(
@@ -22,7 +22,6 @@ def ranking_table(recommendation: dict[str, Any]) -> Table:
             each["configuration"],
             f"{expected['score']:.4g}",
             f"{expected['low']:.3g} … {expected['high']:.3g}",
-            f"{each['probability_best']:.0%}",
             "is SBS" if probability is None else f"{probability:.0%}",
             f"{each['fit_cpu_seconds']:.2g}",
         )

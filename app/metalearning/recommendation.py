@@ -15,6 +15,7 @@ from app.metalearning.experience import (
 )
 from app.metalearning.knowledge import Knowledge, known_size, outside_because, usual_size
 from app.metalearning.metafeatures import as_vector
+from app.metalearning.metalearners.hybrid import HybridOutlook
 from app.metalearning.metrics import Metric, loss_scale, requested_metric
 from app.metalearning.portfolio import Configuration
 from app.metalearning.table import FloatArray, TaskType
@@ -114,7 +115,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
         order = outlook.rank(feasible.indices, question.k)
     else:
         order = learner.rank(vector, feasible.indices, question.k)
-    best = _probability_best(knowledge, metric, vector, feasible.indices) if question.explain else {}
+    best = _probability_best(knowledge, metric, outlook.weights, feasible.indices) if question.explain else {}
     regret = mean_regret(knowledge.evidence.regret, outlook.weights)
     expected = expected_performances(knowledge, question, metric, vector)
     sbs = single_best(knowledge.evidence.regret)
@@ -145,10 +146,10 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
 
 
 def _probability_best(
-    knowledge: Knowledge, metric: Metric, vector: FloatArray, among: list[int]
+    knowledge: Knowledge, metric: Metric, weights: FloatArray, among: list[int]
 ) -> dict[int, float]:
     """By the requested metric, whatever metric the ranking goes by."""
-    return knowledge.hybrids[metric.name].outlook(vector).prior.probability_best(among)
+    return HybridOutlook(knowledge.hybrids[metric.name], weights).prior.probability_best(among)
 
 
 def predicted_costs(knowledge: Knowledge, vector: FloatArray, weights: FloatArray) -> PredictedCosts:
