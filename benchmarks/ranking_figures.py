@@ -165,12 +165,8 @@ def _of_place(place: str, figures: dict[str, float]) -> dict[str, dict[int, floa
 def _regret_rows(place: str, figures: dict[str, float]) -> list[str]:
     ways = _of_place(place, figures)
     ks = list(next(iter(ways.values())))
-    rows = sorted(ways.items(), key=lambda item: np.mean(list(item[1].values())))
-    return [
-        f"| way of ranking | {' | '.join(f'best of {k}' for k in ks)} |",
-        f"|---|{'---|' * len(ks)}",
-        *(f"| {_label(way)} | {' | '.join(f'{by_k[k]:.3f}' for k in ks)} |" for way, by_k in rows),
-    ]
+    ordered = sorted(ways, key=lambda way: float(np.mean(list(ways[way].values()))))
+    return _table_of(ways, ordered, {k: f"best of {k}" for k in ks})
 
 
 def _difference_rows(place: str, figures: dict[str, float]) -> list[str]:
@@ -188,39 +184,36 @@ def _difference_rows(place: str, figures: dict[str, float]) -> list[str]:
 
 
 def _budget_rows(place: str, figures: dict[str, float]) -> list[str]:
-    pattern = re.compile(
-        re.escape(place) + r" (?P<way>[\w ]+) within (?P<budget>[\d.e+-]+) s \[normalised regret\]"
-    )
-    ways: dict[str, dict[str, float]] = {}
-    for name, value in figures.items():
-        if match := pattern.fullmatch(name):
-            ways.setdefault(match["way"], {})[match["budget"]] = value
-    budgets = list(next(iter(ways.values())))
-    return [
-        f"| way of ranking | {' | '.join(f'{budget} s' for budget in budgets)} |",
-        f"|---|{'---|' * len(budgets)}",
-        *(
-            f"| {_label(way)} | {' | '.join(f'{by[each]:.3f}' for each in budgets)} |"
-            for way, by in ways.items()
-        ),
-    ]
+    ways = _by_way(place, r"(?P<way>[\w ]+) within (?P<column>[\d.e+-]+) s \[normalised regret\]", figures)
+    budgets = next(iter(ways.values()))
+    return _table_of(ways, list(ways), {budget: f"{budget} s" for budget in budgets})
 
 
 def _gap_rows(place: str, figures: dict[str, float]) -> list[str]:
     """A scenario's remaining gaps: on the official folds, and the mean over partitions where there are several."""
-    pattern = re.compile(
-        re.escape(place) + r" (?P<folds>official|mean of \d+ partitions) (?P<way>\w+) remaining gap \[share\]"
-    )
+    folds = r"(?P<column>official|mean of \d+ partitions) (?P<way>\w+) remaining gap \[share\]"
+    ways = _by_way(place, folds, figures)
+    columns = sorted({each for by in ways.values() for each in by}, reverse=True)
+    ordered = sorted(ways, key=lambda way: ways[way][columns[-1]])
+    return _table_of(ways, ordered, {each: each.replace("official", "official folds") for each in columns})
+
+
+def _by_way(place: str, ending: str, figures: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Way of ranking → column → figure, of those whose name is the place's and matches the ending."""
+    pattern = re.compile(f"{re.escape(place)} {ending}")
     ways: dict[str, dict[str, float]] = {}
     for name, value in figures.items():
         if match := pattern.fullmatch(name):
-            ways.setdefault(match["way"], {})[match["folds"]] = value
-    folds = sorted({each for by in ways.values() for each in by}, reverse=True)
-    rows = sorted(ways.items(), key=lambda item: item[1][folds[-1]])
+            ways.setdefault(match["way"], {})[match["column"]] = value
+    return ways
+
+
+def _table_of(ways: dict[str, dict[Any, float]], ordered: list[str], heads: dict[Any, str]) -> list[str]:
+    """A row per way of ranking, a column per head."""
     return [
-        f"| way of ranking | {' | '.join('official folds' if each == 'official' else each for each in folds)} |",
-        f"|---|{'---|' * len(folds)}",
-        *(f"| {_label(way)} | {' | '.join(f'{by[each]:.3f}' for each in folds)} |" for way, by in rows),
+        f"| way of ranking | {' | '.join(heads.values())} |",
+        f"|---|{'---|' * len(heads)}",
+        *(f"| {_label(way)} | {' | '.join(f'{ways[way][each]:.3f}' for each in heads)} |" for way in ordered),
     ]
 
 
