@@ -11,8 +11,9 @@ from app.metalearning.portfolio import Configuration, configurations_of, find_co
 from app.metalearning.table import TaskType
 from app.store import jobs, tasks
 from app.store.database import Database, now
-from app.store.tables import Dataset, Experiment, Job, Task
+from app.store.tables import Experiment, Job, Task
 from app.store.tasks import Claim, Renewal
+from tests.store.rows import dataset_row
 
 ERROR = {"code": "worker_crashed", "detail": "It died."}
 
@@ -24,22 +25,7 @@ def begin_job(
     configurations: list[Configuration] | None = None,
 ) -> str:
     with database.write() as session:
-        dataset = Dataset(
-            id=f"ds_{n_experiments}_{threading.get_ident()}",
-            owner="local",
-            name="d",
-            target="y",
-            task_type="classification",
-            n_rows=100,
-            classes=["a", "b"],
-            columns=[],
-            reading={},
-            findings=[],
-            metafeatures={},
-            metafeature_version=1,
-            metafeature_seconds={},
-            absent_metafeatures=[],
-        )
+        dataset = dataset_row(f"ds_{n_experiments}_{threading.get_ident()}")
         session.add(dataset)
         session.flush()
         job = jobs.begin_verification(

@@ -9,13 +9,15 @@ from sqlalchemy import select, update
 
 from app.metalearning import suggestion
 from app.metalearning.knowledge import load_knowledge
+from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.metrics import METRICS
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.table import TaskType
 from app.store import jobs
 from app.store.database import Database, now
-from app.store.tables import Dataset, Experiment, Job, JobEvent, Task
+from app.store.tables import Experiment, Job, JobEvent, Task
 from app.store.tasks import Claim
+from tests.store.rows import dataset_row
 from tests.store.test_claiming import claim, finish_experiment, write
 from tests.tables import known_metafeatures
 from workers.tasks import verification
@@ -31,21 +33,11 @@ def begin(database: Database, most: int | None = 6, **wishes: Any) -> str:
     """A job that begins with two experiments."""
     exploring = {"most_experiments": most, "constraints": NO_WISHES | wishes} if most is not None else None
     with database.write() as session:
-        dataset = Dataset(
-            id=f"ds_{most}_{len(wishes)}",
-            owner="local",
-            name="d",
-            target="y",
-            task_type="classification",
+        dataset = dataset_row(
+            f"ds_{most}_{len(wishes)}",
             n_rows=500,
-            classes=["a", "b"],
-            columns=[],
-            reading={},
-            findings=[],
             metafeatures=known_metafeatures(EVIDENCE, ROW),
-            metafeature_version=2,
-            metafeature_seconds={},
-            absent_metafeatures=[],
+            metafeature_version=SCHEMA_VERSION,
         )
         session.add(dataset)
         session.flush()

@@ -9,7 +9,8 @@ from app.errors import JobNotFoundError
 from app.metalearning.portfolio import find_configuration
 from app.store import jobs, tasks
 from app.store.database import Database, now
-from app.store.tables import Dataset, Experiment, Job, Task
+from app.store.tables import Experiment, Job, Task
+from tests.store.rows import dataset_row
 from workers.tasks import verification
 
 NAMES = ("clf-gaussian_nb-default", "clf-knn-5")
@@ -18,22 +19,7 @@ NAMES = ("clf-gaussian_nb-default", "clf-knn-5")
 @pytest.fixture
 def job_id(database: Database) -> str:
     with database.write() as session:
-        dataset = Dataset(
-            id="ds",
-            owner="local",
-            name="d",
-            target="y",
-            task_type="classification",
-            n_rows=100,
-            classes=["a", "b"],
-            columns=[],
-            reading={},
-            findings=[],
-            metafeatures={},
-            metafeature_version=1,
-            metafeature_seconds={},
-            absent_metafeatures=[],
-        )
+        dataset = dataset_row("ds")
         session.add(dataset)
         session.flush()
         job = jobs.begin_measurement(
