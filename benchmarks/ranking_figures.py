@@ -16,6 +16,7 @@ PAGE = ROOT / "docs" / "proof.md"
 PLOT = ROOT / "docs" / "proof-regret.svg"
 BASELINE, DEFAULT = "portfolio", "hybrid"
 N_RESAMPLES = 2_000
+_NOT_MEASURED = "Not measured in the last run, which had no such folder: see the end of this page."
 # What shares a table: its name, and the beginnings of the parts that are put together.
 PLACES = {
     **{str(each): (f"{each} complete",) for each in TaskType},
@@ -140,6 +141,8 @@ def with_tables(page: str, figures: dict[str, float]) -> str:
 
     def table(found: re.Match[str]) -> str:
         kind, _, place = found["name"].partition(" ")
+        if not any(name.startswith(f"{place} ") for name in figures):
+            return f"{found['name']} -->\n{_NOT_MEASURED}\n"
         rows = {
             "regret": _regret_rows,
             "budget": _budget_rows,
