@@ -24,14 +24,16 @@ _POOL_SIZE = 20  # uvicorn lends 40 threads to endpoints; with the overflow each
 
 
 # A client that is frozen in the middle of a transaction loses it, with its locks; a server that is frozen or gone is
-# noticed although it closed nothing. Nobody waits for a lock longer than a request may take.
-_PATIENCE = {
+# noticed although it closed nothing. Nobody waits for a lock longer than a request may take. The last option: what is
+# asked for lies in memory or on a solid-state disk. With the default of 4, made for turning disks, a Postgres that has
+# no statistics yet sorts all jobs of an owner for one page instead of following the index (10,000 jobs: 7.5 ms, .06).
+_POSTGRES_CONNECTION = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
-    "options": "-c idle_in_transaction_session_timeout=15s -c lock_timeout=15s",
+    "options": "-c idle_in_transaction_session_timeout=15s -c lock_timeout=15s -c random_page_cost=1.1",
 }
 _POOL_SECONDS = 10
 
@@ -80,7 +82,7 @@ def create_database_engine(settings: Settings) -> Engine:
     }
     if not url.startswith("sqlite"):
         return create_engine(
-            url, pool_pre_ping=True, connect_args=_PATIENCE, pool_timeout=_POOL_SECONDS, **options
+            url, pool_pre_ping=True, connect_args=_POSTGRES_CONNECTION, pool_timeout=_POOL_SECONDS, **options
         )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **options)

@@ -98,8 +98,8 @@ def test_database_that_is_not_there_is_a_503_too(tmp_path: Path) -> None:
 def test_transaction_that_idled_too_long_is_a_503_and_a_defective_statement_is_not(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = {**databases._PATIENCE, "options": "-c idle_in_transaction_session_timeout=100ms"}
-    monkeypatch.setattr(databases, "_PATIENCE", impatient)
+    impatient = {**databases._POSTGRES_CONNECTION, "options": "-c idle_in_transaction_session_timeout=100ms"}
+    monkeypatch.setattr(databases, "_POSTGRES_CONNECTION", impatient)
     page = jobs.page
 
     def idle(session: Session, *given: Any) -> Any:
