@@ -20,11 +20,11 @@ from tests.receivers import Receiver, receiver
 
 ACTIONS = ("kill", "error", "delay 1")
 CASES = tuple(itertools.product(Step, MOMENTS, ACTIONS))
-_SECONDS = 60.0
+_SECONDS = 240.0  # what leads there may have to wait its turn behind the load
 _REACHED_SECONDS = {
     Step.IMPORT_META_DATASET: 300.0,  # a command that has much to load
     # A sender that was killed keeps its webhook until its lease is over.
-    **dict.fromkeys((Step.CLAIM_DELIVERY, Step.SEND_DELIVERY, Step.SETTLE_DELIVERY), 150.0),
+    **dict.fromkeys((Step.CLAIM_DELIVERY, Step.SEND_DELIVERY, Step.SETTLE_DELIVERY), _SECONDS),
 }
 _DIED_SECONDS = 1.0
 _DONE_SECONDS = 300.0  # a key that a dead process claimed ends by itself, and so does its lease of a delivery
