@@ -111,6 +111,47 @@ class Client:
         """
         return self._pages("/meta-learners")
 
+    def fitted_meta_learners(self) -> Iterator[dict[str, Any]]:
+        """What retrainings fitted, newest first, with the scores that decided whether it answers.
+
+        Raises: ProblemError.
+        """
+        return self._pages("/meta-learners/versions")
+
+    def retrain(self, task_type: str, **wishes: Any) -> dict[str, Any]:
+        """Begin a job that fits the meta-learners anew on all that may be learned from.
+
+        Raises: ProblemError.
+        """
+        return self._create("/jobs", json={"kind": "retraining", "task_type": task_type, **wishes})
+
+    def report(self, source: str, evaluations: list[dict[str, Any]], **about: Any) -> dict[str, Any]:
+        """Report what was measured elsewhere; nothing is learned from it until an operator trusts the source.
+
+        Args:
+            source: your name for where it was measured.
+            evaluations: `{"configuration": …, "scores": {metric: …}}`, null scores where one failed.
+            about: `dataset_id`, or `metafeatures` and `task_type` (and `target_sd`); `provenance`.
+
+        Raises: ProblemError.
+        """
+        given = {key: value for key, value in about.items() if value is not None}
+        return self._create("/evaluations", json={"source": source, "evaluations": evaluations, **given})
+
+    def reports(self) -> Iterator[dict[str, Any]]:
+        """What you reported, newest first.
+
+        Raises: ProblemError.
+        """
+        return self._pages("/evaluations")
+
+    def remove_report(self, report_id: str) -> None:
+        """Remove a report, and with it what was learned from it.
+
+        Raises: ProblemError.
+        """
+        self._call("DELETE", f"/evaluations/{report_id}")
+
     def upload(self, file: Path, *, target: str, **wishes: Any) -> dict[str, Any]:
         """Upload a dataset: its types, findings and metafeatures.
 

@@ -5,7 +5,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -58,6 +58,19 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Days from upload or last job until a dataset is erased; 0 keeps it for ever.",
     )
+    operator_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="What operators send to trust sources of evaluations and to roll meta-learners back.",
+    )
+    reported_evaluations: int = Field(
+        default=10_000, ge=0, description="Most evaluations that one owner may report."
+    )
+    retrain_after: int = Field(
+        default=100,
+        ge=0,
+        description="So many new evaluations begin a retraining of the meta-learners; 0 leaves it to requests.",
+    )
     failpoints_dir: Path | None = Field(
         default=None, description="For tests alone: the folder whose files arm failpoints."
     )
@@ -80,7 +93,11 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """This process's environment with these settings, for a child process that reads its own."""
-        given = {name.upper(): str(value) for name, value in self.model_dump().items() if value is not None}
+        given = {
+            name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in self.model_dump().items()
+            if value is not None
+        }
         return {**os.environ, **given}
 
     @cached_property

@@ -385,6 +385,48 @@ class TooSmallMetaDatasetError(UnusableMetaDatasetError):
     code, title = "meta_dataset_too_small", "Meta-dataset too small"
 
 
+class ReportNotFoundError(NotFoundError):
+    """No such report of evaluations."""
+
+    code, title = "report_not_found", "Report not found"
+
+
+class SourceNotFoundError(NotFoundError):
+    """No such source of evaluations."""
+
+    code, title = "source_not_found", "Source not found"
+
+
+class TooManyEvaluationsError(ServiceError):
+    """The owner has reported as many evaluations as anybody may."""
+
+    status, code, title = 409, "too_many_evaluations", "Too many evaluations"
+
+
+class OperatorOnlyError(ServiceError):
+    """Only who runs the service may do this."""
+
+    status, code, title = 403, "operator_only", "For operators only"
+
+
+class NothingToLearnError(ServiceError):
+    """A retraining would learn nothing that is not known."""
+
+    status, code, title = 409, "nothing_to_learn", "Nothing to learn"
+
+
+class RetrainingUnderWayError(ServiceError):
+    """One retraining of a task type at a time."""
+
+    status, code, title = 409, "retraining_under_way", "Retraining under way"
+
+
+class NothingToRollBackError(ServiceError):
+    """What ships answers already."""
+
+    status, code, title = 409, "nothing_to_roll_back", "Nothing to roll back"
+
+
 class WebhookNotFoundError(NotFoundError):
     """No such webhook, or it was deleted."""
 

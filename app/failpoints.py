@@ -34,6 +34,10 @@ class Step(StrEnum):
     ROTATE_SECRET = "rotate_secret"  # noqa: S105  the name of a step
     TEST_WEBHOOK = "test_webhook"
     RETRY_DELIVERY = "retry_delivery"
+    REPORT_EVALUATIONS = "report_evaluations"
+    REMOVE_REPORT = "remove_report"
+    TRUST_SOURCE = "trust_source"
+    ROLL_BACK = "roll_back"
     RING = "ring"
     # Workers
     CLAIM_TASK = "claim_task"

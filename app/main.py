@@ -19,6 +19,7 @@ from app.api import (
     algorithms,
     configurations,
     datasets,
+    evaluations,
     health,
     jobs,
     metadataset,
@@ -39,8 +40,8 @@ from app.api.lookout import Lookout
 from app.api.middleware import BodyLimit, RequestId
 from app.api.problems import install_problems
 from app.api.recommendations import RecommendRequest
+from app.following import Following
 from app.logging import configure_logging
-from app.metalearning.knowledge import load_knowledge
 from app.queue import Doorbell
 from app.store.database import Database
 
@@ -56,7 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings=settings,
         database=database,
         doorbell=Doorbell(settings),
-        knowledge=load_knowledge(),
+        knowledge=Following(database),
         describer=Describer(settings),
         lookout=Lookout(database, settings.watchers),
         system=System(database),
@@ -67,8 +68,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         settings.scratch_dir.mkdir(parents=True, exist_ok=True)
         threading.Thread(target=service.describer.warm_up, daemon=True).start()
+        await run_in_threadpool(service.knowledge.start)
         with service.lookout.stopped_by_signals():
             yield
+        service.knowledge.stop()
         service.database.engine.dispose()
         await run_in_threadpool(tracing.flush)
 
@@ -92,6 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         jobs,
         watching,
         models,
+        evaluations,
         algorithms,
         configurations,
         metadataset,

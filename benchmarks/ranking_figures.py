@@ -52,8 +52,12 @@ def figures_of(measured: dict[str, dict[str, Any]]) -> dict[str, float]:
         if parts:
             figures |= _budgets(place, parts)
     for each in TaskType:
-        for coverage, share in measured[f"{each} calibration"]["coverage"].items():
-            figures[f"{each} coverage of the {float(coverage):.0%} interval [share]"] = share
+        for metric, shares in measured[f"{each} calibration"].items():
+            figures |= {
+                f"{each} {metric} calibration, {what} [share]": share
+                for what, share in shares.items()
+                if share is not None
+            }
     return figures | _scenarios(measured)
 
 
@@ -148,6 +152,7 @@ def with_tables(page: str, figures: dict[str, float]) -> str:
             "budget": _budget_rows,
             "gap": _gap_rows,
             "difference": _difference_rows,
+            "calibration": _calibration_rows,
         }
         return "\n".join([f"{found['name']} -->", *rows[kind](place, figures), ""])
 
@@ -199,6 +204,17 @@ def _gap_rows(place: str, figures: dict[str, float]) -> list[str]:
     columns = sorted({each for by in ways.values() for each in by}, reverse=True)
     ordered = sorted(ways, key=lambda way: ways[way][columns[-1]])
     return _table_of(ways, ordered, {each: each.replace("official", "official folds") for each in columns})
+
+
+def _calibration_rows(place: str, figures: dict[str, float]) -> list[str]:
+    """A row per metric, a column per thing that is told."""
+    metrics = _by_way(place, r"(?P<way>\w+) calibration, (?P<column>.+) \[share\]", figures)
+    columns = list(dict.fromkeys(column for by in metrics.values() for column in by))
+    rows = [
+        f"| `{metric}` | {' | '.join(f'{by[each]:.3f}' if each in by else '-' for each in columns)} |"
+        for metric, by in metrics.items()
+    ]
+    return [f"| metric | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}", *rows]
 
 
 def _by_way(place: str, ending: str, figures: dict[str, float]) -> dict[str, dict[str, float]]:

@@ -10,17 +10,21 @@ from rich.progress import track
 from app.metalearning.baselines import WORST_REGRET, best_of_first
 from app.metalearning.costs import LocalLaw, PowerLaw, fit_costs, fit_power_laws
 from app.metalearning.evidence import Evidence, deal_folds
-from app.metalearning.experience import LARGEST_LOSS, weighted_losses
 from app.metalearning.importing.evidence import as_evidence, measured_rows
 from app.metalearning.importing.matrix import PerformanceMatrix
 from app.metalearning.metadataset import load_evidence
 from app.metalearning.metafeatures import LEARNED, SCHEMA
 from app.metalearning.metalearners.hybrid import Hybrid, HybridOutlook
 from app.metalearning.metalearners.portfolio import greedy_order
+from app.metalearning.suggestion import ENOUGH
 from app.metalearning.table import FloatArray, TaskType
+from app.metalearning.uncertainty import factor_after, mended_probability
 from benchmarks.public_matrices import TimedMatrix
 from workers.training import importing, proof
-from workers.training.forests import fit_forest, fit_level_forest, train
+from workers.training.fitting import folds_of
+from workers.training.forests import fit_forest, train
+from workers.training.uncertainty import Seen, summarise
+from workers.training.uncertainty import hold_out as held_out
 
 OWN_FOLDS = 20
 OWN_KS = (1, 3, 5, 10, 20)
@@ -66,7 +70,7 @@ def oboe(matrix: TimedMatrix, partition: str) -> dict[str, Any]:
 
 def _ranked(evidence: Evidence, folds: list[str], ks: tuple[int, ...], about: str) -> dict[str, Any]:
     """Regret of the best of the first k for every dataset and way of ranking, and of random orders."""
-    seen = proof.hold_out(evidence, folds, train, about, ks)
+    seen = proof.hold_out(evidence, folds, train, proof.shown(about), ks)
     random = np.random.default_rng(0)
     regrets: dict[str, Any] = dict(seen.regrets)
     for name, times in (("random", 1), ("random, twice as many", 2), ("random, three times as many", 3)):
@@ -200,23 +204,41 @@ def _best_found(evidence: Evidence, row: int, found: list[int]) -> float:
 
 
 def calibration(task_type: TaskType) -> dict[str, Any]:
-    """Coverage of the expected losses' intervals on held-out groups, widened by what the other folds need."""
+    """Whether what is told of uncertainty holds, for every metric: each fold is judged by what the others call for."""
     evidence = load_evidence(task_type)
-    folds = np.array(deal_folds(evidence.groups, OWN_FOLDS))
-    ratios = np.full(evidence.regret.shape, np.nan)
-    for fold in track(sorted(set(folds)), f"calibration, {task_type}"):
-        known = evidence.of([int(row) for row in np.flatnonzero(folds != fold)])
-        level = fit_level_forest(known)
-        for row in np.flatnonzero(folds == fold):
-            mean, spread = weighted_losses(known.headline_losses, level.weights(evidence.metafeatures[row]))
-            ratios[row] = np.abs(np.minimum(evidence.headline_losses[row], LARGEST_LOSS) - mean) / spread
-    covered: dict[str, list[float]] = {str(coverage): [] for coverage in COVERAGES}
-    for fold in sorted(set(folds)):
-        others, own_ratios = ratios[folds != fold], ratios[folds == fold]
-        for coverage in COVERAGES:
-            factor = np.quantile(others[~np.isnan(others)], coverage)
-            covered[str(coverage)] += (own_ratios[~np.isnan(own_ratios)] <= factor).astype(float).tolist()
-    return {"coverage": {name: float(np.mean(values)) for name, values in covered.items()}}
+    folds = folds_of(evidence)
+    found: dict[str, Any] = {}
+    for name, seen in held_out(evidence, folds, proof.shown(f"{task_type}, calibration")).items():
+        parts = [_judged(seen, folds, fold) for fold in sorted(set(folds))]
+        found[name] = {what: _share([part[what] for part in parts]) for what in parts[0]}
+    return found
+
+
+def _judged(seen: Seen, folds: list[str], fold: str) -> dict[str, list[bool]]:
+    """What held on the fold's datasets, an entry per event."""
+    others = seen.of([row for row, each in enumerate(folds) if each != fold])
+    own = seen.of([row for row, each in enumerate(folds) if each == fold])
+    told = summarise({"": others})[""]
+    judged = {
+        f"{coverage:.0%} interval": (own.before[:, 1] <= np.quantile(others.before[:, 1], coverage)).tolist()
+        for coverage in COVERAGES
+    }
+    judged["90% interval of what is suggested after results"] = [
+        distance <= factor_after(told, int(results)) for _, results, distance in own.after
+    ]
+    stopped: dict[float, bool] = {}
+    for row, results, probability, true in own.nearly_best:
+        if mended_probability(told, probability, int(results)) >= ENOUGH:
+            stopped.setdefault(row, bool(true))
+    judged["first stop that is right"] = list(stopped.values())
+    judged["datasets with a stop within 20 results"] = [row in stopped for row in set(own.nearly_best[:, 0])]
+    return judged
+
+
+def _share(parts: list[list[bool]]) -> float | None:
+    """Of all events; None where there was none."""
+    events = [event for part in parts for event in part]
+    return float(np.mean(events)) if events else None
 
 
 def scenario(matrix: PerformanceMatrix, partition: int | None) -> dict[str, Any]:

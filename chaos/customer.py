@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from chaos.service import Service
+from chaos.service import OPERATOR_KEY, Service
 
 _PAUSE_SECONDS = 0.2
 _AGAIN = "database_unavailable", "idempotency_in_flight"
@@ -26,7 +26,8 @@ def ask(
 
     Raises: TimeoutError where nobody answers.
     """
-    headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+    headers = {"Authorization": f"Bearer {OPERATOR_KEY}"}
+    headers |= {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
     deadline, times = time.monotonic() + patience_seconds, 0
     while time.monotonic() < deadline:
         times += 1

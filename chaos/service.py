@@ -36,7 +36,14 @@ WORKERS = 3
 READY_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 _BIN = Path(sys.executable).parent
-_SETTINGS = {"RECONCILE_SECONDS": "2", "LANDMARKING_SECONDS": "1", "WEBHOOK_NETWORKS": "127.0.0.0/8"}
+OPERATOR_KEY = "the key of the chaos"
+_SETTINGS = {
+    "RECONCILE_SECONDS": "2",
+    "LANDMARKING_SECONDS": "1",
+    "WEBHOOK_NETWORKS": "127.0.0.0/8",
+    "OPERATOR_KEY": OPERATOR_KEY,
+    "RETRAIN_AFTER": "0",  # minutes of computing that nobody asked for
+}
 
 
 @dataclass

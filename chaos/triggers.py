@@ -13,7 +13,8 @@ import httpx
 import numpy as np
 
 from app.failpoints import Step
-from app.store import metadatasets
+from app.metalearning.table import TaskType
+from app.store import metadatasets, promotions
 from chaos import oracle, processes
 from chaos.customer import ask
 from chaos.load import LONG, LONG_COLUMNS, LONG_ROWS, QUICK, measure, upload
@@ -60,6 +61,10 @@ class Triggers:
             Step.ROTATE_SECRET: self._rotate,
             Step.TEST_WEBHOOK: self._test_webhook,
             Step.RETRY_DELIVERY: self._retry_delivery,
+            Step.REPORT_EVALUATIONS: self._report,
+            Step.REMOVE_REPORT: lambda: self._ask("DELETE", f"/evaluations/{self._report()['id']}"),
+            Step.TRUST_SOURCE: self._trust,
+            Step.ROLL_BACK: self._roll_back,
             Step.RENEW_LEASE: self._running,
             Step.RELEASE_TASK: self._stop_busy_worker,
             Step.SIGN_OFF: self._stop_worker,
@@ -176,6 +181,40 @@ class Triggers:
             metadatasets.record(session, owner=_OWNER, name=name, path=path, summary=summary)
             session.commit()
         self._ask("DELETE", f"/meta-datasets/{name}")
+
+    def _report(self) -> dict[str, Any]:
+        body = {
+            "source": "elsewhere",
+            "dataset_id": self._small,
+            "evaluations": [{"configuration": QUICK[0], "scores": None}],
+        }
+        report: dict[str, Any] = self._ask("POST", "/evaluations", json=body).raise_for_status().json()
+        return report
+
+    def _trust(self) -> None:
+        for trusted in (True, False):
+            path = f"/evaluation-sources/{self._report()['source_id']}"
+            self._ask("PUT", path, json={"trusted": trusted}).raise_for_status()
+
+    def _roll_back(self) -> None:
+        """What answers is rolled back to what ships: there is no content, which nobody misses before that."""
+        with self.service.database.write() as session:
+            learner = promotions.record(
+                session,
+                task_type=str(TaskType.REGRESSION),
+                job_id=measure(self.service, self._small, QUICK[0]),
+                snapshot="",
+                shipped="",
+                n_datasets=0,
+                n_evaluations=0,
+                reports=[],
+                content_hash=None,
+                proof={},
+                verdict={},
+            )
+            promotions.promote(session, learner, "To be rolled back.")
+            session.commit()
+        self._ask("POST", "/meta-learners/rollback", json={"task_type": "regression"}).raise_for_status()
 
     def send_again(self) -> list[str]:
         """Deliveries that have not ended; those that wait for a later attempt need not wait any longer."""

@@ -17,12 +17,15 @@ from app.store.migrating import migrate  # noqa: E402
 from tests import servers  # noqa: E402
 from tests.deployments import Deployment  # noqa: E402
 
+OPERATOR_KEY = "the key of the tests"
 # Short leases, so that tests of dead workers need not wait long; receivers of webhooks are on this machine.
 _FAST = {
     "LEASE_SECONDS": "3",
     "RECONCILE_SECONDS": "0.5",
     "LANDMARKING_SECONDS": "1",
     "WEBHOOK_NETWORKS": "127.0.0.0/8",
+    "OPERATOR_KEY": OPERATOR_KEY,
+    "RETRAIN_AFTER": "0",  # a retraining is minutes of computing; who tests it asks for it
 }
 
 

@@ -27,13 +27,14 @@ from workers.attempt import KINDS, Attempt
 from workers.counting import Tally
 from workers.delivering import Deliverer
 from workers.experiments import contract
-from workers.tasks import exploring, verification
+from workers.tasks import exploring, retraining, verification
 
 log = structlog.get_logger(__name__)
 
 _LEAVE_SECONDS = 20.0
 _WARM_UP_PAUSE_SECONDS = 5.0
 _NO_ROOM_SECONDS = 5.0
+_ROUNDS_BETWEEN_LESSONS = 30
 
 
 class Supervisor:
@@ -51,6 +52,7 @@ class Supervisor:
         self._deliverer = Deliverer(settings, self.database)
         self._stopping = threading.Event()
         self._warm = threading.Event()
+        self._learn_at = 0.0  # monotonic
         self._free = threading.Semaphore(settings.worker_slots)
         loops = [self._reconcile_until_stopped, *[self._poll_until_stopped] * settings.worker_slots]
         loops += [self._deliver_until_stopped] * settings.webhook_senders
@@ -120,8 +122,17 @@ class Supervisor:
                 self._advance(job_id)
             except Exception:
                 log.exception("job_not_advanced", job=job_id)  # the others need not wait for it
+        self._learn()
         retention.erase_expired(self.database, self.settings.retention_days)
         retention.remove_copies(self.database, self.settings)
+
+    def _learn(self) -> None:
+        """Begin a retraining where enough was measured or reported since the last one; now and then is often enough."""
+        if not self.settings.retrain_after or time.monotonic() < self._learn_at:
+            return
+        self._learn_at = time.monotonic() + _ROUNDS_BETWEEN_LESSONS * self.settings.reconcile_seconds
+        if retraining.begin_due(self.database, self.settings.retrain_after):
+            self.doorbell.ring("cpu")
 
     def _reap(self, session: Session) -> Counts:
         """Take back what dead workers held, and give up what too many died of."""

@@ -1,10 +1,11 @@
 """What routes are handed: the service's parts, sessions, and who is asking."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from sqlalchemy.orm import Session
 
 from app.api.accounting import RequestMetrics
@@ -13,8 +14,8 @@ from app.api.describing import Describer
 from app.api.imported import ImportedCache
 from app.api.lookout import Lookout
 from app.config import Settings
-from app.metalearning.knowledge import Knowledge
-from app.metalearning.table import TaskType
+from app.errors import OperatorOnlyError
+from app.following import Following
 from app.queue import Doorbell
 from app.store.database import Database
 
@@ -26,7 +27,7 @@ class Service:
     settings: Settings
     database: Database
     doorbell: Doorbell
-    knowledge: dict[TaskType, Knowledge]
+    knowledge: Following
     describer: Describer
     lookout: Lookout
     system: System
@@ -57,6 +58,29 @@ def _owner() -> str:
     return "local"
 
 
+def _operator(
+    service: ServiceDep,
+    authorization: Annotated[
+        str, Header(description="`Bearer` and the key that the service was started with (OPERATOR_KEY).")
+    ] = "",
+) -> None:
+    """Let through who runs the service.
+
+    Raises: OperatorOnlyError.
+    """
+    key = service.settings.operator_key
+    if key is None:
+        raise OperatorOnlyError(
+            "The service was started without a key for operators.", "Start it with OPERATOR_KEY set."
+        )
+    given = authorization.removeprefix("Bearer ").encode()
+    if not secrets.compare_digest(given, key.get_secret_value().encode()):
+        raise OperatorOnlyError(
+            "Only who runs the service may do this.", "Send `Authorization: Bearer` with OPERATOR_KEY."
+        )
+
+
+OperatorOnly = Depends(_operator)
 ReadSession = Annotated[Session, Depends(_reading_session)]
 WriteSession = Annotated[Session, Depends(_writing_session)]
 Owner = Annotated[str, Depends(_owner)]

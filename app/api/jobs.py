@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import structlog
 from fastapi import APIRouter, Response
-from pydantic import Field
+from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
 
 from app import tracing
@@ -34,11 +34,13 @@ POLL_SECONDS = 1
 class JobRequest(RequestModel):
     """What to verify: a dataset's best candidates, or the configurations that are named; or what only to measure."""
 
-    kind: Literal["verification", "measurement"] = Field(
+    kind: Literal["verification", "measurement", "retraining"] = Field(
         default="verification",
-        description="A measurement ends with its experiments; it takes the configurations that are named.",
+        description="A measurement ends with its experiments; it takes the configurations that are named. A retraining "
+        "fits the meta-learners of a task type on all that may be learned from.",
     )
-    dataset_id: str = Field(max_length=100)
+    dataset_id: str | None = Field(default=None, max_length=100, description="Of all but a retraining.")
+    task_type: TaskType | None = Field(default=None, description="Of a retraining.")
     configurations: list[str] | None = Field(default=None, min_length=1, max_length=50)
     k: int = Field(default=5, ge=1, le=50, description="How many candidates, where none are named.")
     metric: str | None = Field(default=None, max_length=100)
@@ -48,6 +50,14 @@ class JobRequest(RequestModel):
         le=86_400,
         description="For the whole job, from when a worker takes it up. A verification keeps the last quarter for stacking.",
     )
+
+    @model_validator(mode="after")
+    def _about_something(self) -> "JobRequest":
+        if (self.kind == "retraining") != (self.dataset_id is None):
+            raise ValueError("dataset_id is needed, but for a retraining, which has none")
+        if (self.kind == "retraining") != (self.task_type is not None):
+            raise ValueError("task_type is needed for a retraining, and for nothing else")
+        return self
 
 
 class ExperimentResponse(ResponseModel):
@@ -101,7 +111,7 @@ class JobSummary(ResponseModel):
     id: str
     kind: str
     status: str
-    dataset_id: str
+    dataset_id: str | None
     recommendation_id: str | None
     request: dict[str, Any]
     created_at: datetime
@@ -132,25 +142,42 @@ def create_job(
     with once(request) as attempt:
         if attempt.replay is not None:
             return attempt.replay
-        dataset = datasets.get(session, owner, request.dataset_id, lock=True)
-        configurations = _configurations(service, dataset, request)
-        if request.kind == "measurement":
-            job = _begin_measurement(session, dataset, configurations, request)
-        else:
-            job = begin_verification(
-                session,
-                dataset,
-                configurations,
-                metric=request.metric,
-                time_budget_seconds=request.time_budget_seconds,
-                recommendation_id=None,
-            )
+        job, queues = _begin(service, session, owner, request)
         answer = as_answer(as_response(jobs.detail(session, owner, job.id)), 202)
         announce(answer, job.id)
-        attempt.record(answer, about=dataset.id)
+        attempt.record(answer, about=job.dataset_id)
         commit(session, Step.ACCEPT_JOB)
-    ring(service, configurations)
+    service.doorbell.ring(*queues)
     return answer
+
+
+def _begin(
+    service: Service, session: Session, owner: str, request: JobRequest
+) -> tuple[Job, tuple[str, ...]]:
+    """The job that was asked for, and the queues that its tasks are in."""
+    if request.task_type is not None:
+        job = jobs.begin_retraining(
+            session,
+            owner=owner,
+            task_type=request.task_type,
+            time_budget_seconds=request.time_budget_seconds,
+            origin=_origin(),
+        )
+        return job, ("cpu",)
+    dataset = datasets.get(session, owner, request.dataset_id or "", lock=True)
+    configurations = _configurations(service, dataset, request)
+    if request.kind == "measurement":
+        job = _begin_measurement(session, dataset, configurations, request)
+    else:
+        job = begin_verification(
+            session,
+            dataset,
+            configurations,
+            metric=request.metric,
+            time_budget_seconds=request.time_budget_seconds,
+            recommendation_id=None,
+        )
+    return job, tuple(each.algorithm.queue for each in configurations)
 
 
 @router.get("/jobs")

@@ -55,6 +55,16 @@ class NeighbourResponse(ResponseModel):
     winner_score: float
 
 
+class InfluenceResponse(ResponseModel):
+    """A metafeature that moved the first candidate."""
+
+    metafeature: str
+    value: float | None = Field(description="Null where it is not known: the usual one stood for it.")
+    effect: float = Field(
+        description="On its expected regret against the single best's, or on its own where it is that; below 0 speaks for it."
+    )
+
+
 class JobLink(ResponseModel):
     """The verification that was begun."""
 
@@ -74,6 +84,7 @@ class RecommendationResponse(ResponseModel):
     outside_experience: bool
     candidates: list[CandidateResponse]
     neighbours: list[NeighbourResponse]
+    moved_by: list[InfluenceResponse]
     excluded: dict[str, str]
     findings: list[FindingResponse]
     absent_metafeatures: list[str]
@@ -96,6 +107,7 @@ class RememberedResponse(RecommendationResponse):
 
     explanation: str = ""
     findings: list[FindingResponse] = Field(default_factory=list)
+    moved_by: list[InfluenceResponse] = Field(default_factory=list)
     created_at: datetime | None
     recomputed: RecomputedResponse | None
 
@@ -111,6 +123,7 @@ def as_body(ranking: Recommendation, question: Question, dataset: Dataset | None
         "outside_experience": ranking.outside_experience,
         "candidates": [_candidate(candidate, question) for candidate in ranking.candidates],
         "neighbours": [asdict(neighbour) for neighbour in ranking.neighbours],
+        "moved_by": [asdict(influence) for influence in ranking.moved_by],
         "excluded": ranking.excluded,
         "findings": dataset.findings if dataset else [],
         "absent_metafeatures": dataset.absent_metafeatures if dataset else [],

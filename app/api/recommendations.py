@@ -245,11 +245,12 @@ def _recomputed(service: Service, session: Session, record: Recommendation) -> R
     """
     body = record.body
     task_type = TaskType(body["task_type"])
-    knowledge = service.knowledge[task_type]
-    if (body["knowledge_version"], body["metafeature_version"]) != (knowledge.version, SCHEMA_VERSION):
+    knowledge = service.knowledge.promoted.of_version(session, task_type, body["knowledge_version"])
+    if knowledge is None or body["metafeature_version"] != SCHEMA_VERSION:
+        present = service.knowledge[task_type].version
         raise NotRepeatableError(
             f"The recommendation rests on knowledge {body['knowledge_version']} and metafeatures of version "
-            f"{body['metafeature_version']}; the service has {knowledge.version} and {SCHEMA_VERSION}.",
+            f"{body['metafeature_version']}; the service has {present} and {SCHEMA_VERSION}.",
             "Ask for a new recommendation, or run the version of the service that gave this one.",
         )
     wishes = Wishes.model_validate(

@@ -10,11 +10,12 @@ from app.metalearning.protocol.dealing import deal_groups
 from app.metalearning.table import FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What is known, as arrays over D datasets, C configurations and M metafeatures; NaN is what nobody measured.
 
-    A configuration that was tried and failed has the worst regret (`baselines.WORST_REGRET`) and no loss.
+    A configuration that was tried and failed has the worst regret (`baselines.WORST_REGRET`) and no loss. Where only a few
+    were tried, nobody has seen the best and the median of all: they are inferred, and `inferred_ranges` holds them.
     """
 
     datasets: tuple[str, ...]
@@ -27,6 +28,9 @@ class Evidence:
     headline_losses_b: FloatArray  # (D, C), on half B only: for scoring what was chosen elsewhere
     regret: FloatArray  # (D, C), normalised
     regret_b: FloatArray  # (D, C)
+    inferred_ranges: FloatArray | None = (
+        None  # (D, 2): least and median headline loss, NaN where they were seen
+    )
 
     def of(self, rows: list[int]) -> Self:
         """Only these datasets."""
@@ -40,6 +44,7 @@ class Evidence:
             headline_losses_b=self.headline_losses_b[rows],
             regret=self.regret[rows],
             regret_b=self.regret_b[rows],
+            inferred_ranges=None if self.inferred_ranges is None else self.inferred_ranges[rows],
         )
 
 

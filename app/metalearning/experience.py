@@ -1,5 +1,6 @@
 """The pieces of every answer, whatever it chooses among: which way of ranking, what to expect, how sure, and why."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,13 +100,19 @@ def unlike_any_known(experience: Experience, vector: FloatArray) -> str | None:
     return None
 
 
-def expected_losses(experience: Experience, losses: FloatArray, vector: FloatArray) -> FloatArray:
+def expected_losses(
+    experience: Experience, losses: FloatArray, vector: FloatArray, factor: float
+) -> FloatArray:
     """Mean loss of every configuration on datasets like this, and the ends of its 90 % interval, shape (3, C).
 
-    The interval is calibrated on datasets that were held out.
+    Args:
+        experience: what is known.
+        losses: of the known datasets, shape (D, C).
+        vector: the dataset's metafeatures.
+        factor: half the interval's width in spreads, as datasets that were held out need it.
     """
     mean, spread = weighted_losses(losses, experience.trained.level.weights(vector))
-    reach = experience.report["interval_factor"] * spread
+    reach = factor * spread
     return np.stack([mean, mean - reach, mean + reach])
 
 
@@ -131,8 +138,9 @@ def probability_of_beating(
 
 
 def nearest_datasets(losses: FloatArray, weights: FloatArray) -> list[Reason]:
-    """The known datasets that weigh most, each with what had the least of these losses there."""
+    """The known datasets that weigh most, each with what had the least of these losses there; some have none of them."""
+    heaviest = (int(row) for row in np.argsort(-weights, kind="stable") if not np.isnan(losses[row]).all())
     return [
-        Reason(int(row), float(weights[row]), int(np.nanargmin(losses[row])))
-        for row in np.argsort(-weights, kind="stable")[:_N_REASONS]
+        Reason(row, float(weights[row]), int(np.nanargmin(losses[row])))
+        for row in itertools.islice(heaviest, _N_REASONS)
     ]

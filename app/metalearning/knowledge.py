@@ -1,25 +1,32 @@
 """What the service knows of one task type: evidence, trained meta-learners, laws of cost; and how far it reaches."""
 
 import hashlib
+import io
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from app.metalearning.costs import Costs, fit_costs
 from app.metalearning.experience import FEWEST_METAFEATURES, Experience, unlike_any_known
+from app.metalearning.learned import seen_by
 from app.metalearning.metadataset import DATA_DIR, TabularEvidence, load_evidence
 from app.metalearning.metafeatures import LEARNED
 from app.metalearning.metalearners import all_metalearners
-from app.metalearning.metalearners.hybrid import Hybrid
 from app.metalearning.metalearners.trained import Trained
+from app.metalearning.metrics import Metric
 from app.metalearning.portfolio import Configuration, Size, find_configuration
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray, TaskType
 
+FORMAT = 1
+_EVIDENCE, _TRAINED = "evidence_", "trained_"  # how the arrays of each are called in a file
+_VERSION = 12  # characters
 _MOST_BEYOND = 4.0  # a size this many times larger than any known one is outside experience
 
 
@@ -30,11 +37,23 @@ class Knowledge(Experience):
     evidence: TabularEvidence
     costs: Costs
 
+    def by(self, metric: Metric, headline: Metric) -> "Knowledge":
+        """The same, ranking by this metric; what trees learned of configurations they learned by the headline metrics.
+
+        Args:
+            metric: what is asked for.
+            headline: of the dataset that is asked about. By that one regrets are those that the proof is about.
+        """
+        key = (metric.name, metric is headline)
+        if key not in self._by_metric:
+            evidence = seen_by(self.evidence, metric, keeps_regret=metric is headline)
+            learners = all_metalearners(evidence, self.trained)
+            self._by_metric[key] = replace(self, evidence=evidence, learners=learners)
+        return self._by_metric[key]
+
     @cached_property
-    def hybrids(self) -> dict[str, Hybrid]:
-        """The hybrid by metric: what its posterior expects are losses of that metric."""
-        losses = self.evidence.losses.items()
-        return {name: Hybrid(self.trained.forest, self.evidence.regret, values) for name, values in losses}
+    def _by_metric(self) -> dict[tuple[str, bool], "Knowledge"]:
+        return {}
 
     @cached_property
     def configurations(self) -> tuple[Configuration, ...]:
@@ -45,28 +64,70 @@ class Knowledge(Experience):
 def load_knowledge(folder: Path = DATA_DIR) -> dict[TaskType, Knowledge]:
     """Read the shipped meta-dataset and meta-learners; no file of these is ever unpickled."""
     report = json.loads((folder / "meta-learners.json").read_text())
-    version = _hash_of(folder)
-    knowledge = {}
-    for task_type in TaskType:
-        evidence = load_evidence(task_type, folder)
-        trained = Trained.load(folder / f"trained-{task_type}.npz")
-        if (
-            len(trained.forest.leaves) != len(evidence.datasets)
-            or tuple(report[task_type]["configurations"]) != evidence.configurations
-        ):
-            raise RuntimeError(
-                f"The meta-learners in {folder} were fitted on other evidence: metaselect metadataset fit"
-            )
-        knowledge[task_type] = Knowledge(
-            evidence=evidence,
-            learners=all_metalearners(evidence, trained),
-            trained=trained,
-            scale=QuantileScale(evidence.metafeatures),
-            costs=fit_costs(evidence),
-            report=report[task_type],
-            version=version,
+    version = shipped_version(folder)
+    return {
+        each: _assembled(
+            load_evidence(each, folder), Trained.load(folder / f"trained-{each}.npz"), report[each], version
         )
-    return knowledge
+        for each in TaskType
+    }
+
+
+def dump(evidence: TabularEvidence, trained: Trained, report: dict[str, Any]) -> bytes:
+    """Knowledge of one task type as a file of named arrays (npz), of which one holds the report as JSON text."""
+    text = json.dumps({"format": FORMAT, "task_type": evidence.task_type, "report": report}, allow_nan=False)
+    arrays = {f"{_EVIDENCE}{name}": values for name, values in evidence.arrays().items()}
+    arrays |= {f"{_TRAINED}{name}": values for name, values in trained.arrays().items()}
+    file = io.BytesIO()
+    np.savez_compressed(file, header=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
+    return file.getvalue()
+
+
+def read(content: bytes) -> Knowledge:
+    """Read what `dump` wrote, refusing anything but numbers and names.
+
+    Raises: RuntimeError where another version of the service wrote it.
+    """
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        header = json.loads(arrays["header"].tobytes())
+        if header["format"] != FORMAT:
+            raise RuntimeError(f"The meta-learners are stored in format {header['format']}: retrain them.")
+        evidence = TabularEvidence.of_arrays(_beginning(_EVIDENCE, arrays), TaskType(header["task_type"]))
+        trained = Trained.of_arrays(_beginning(_TRAINED, arrays))
+    return _assembled(evidence, trained, header["report"], version_of(hashlib.sha256(content).hexdigest()))
+
+
+def version_of(content_hash: str) -> str:
+    """How answers quote knowledge with this hash."""
+    return content_hash[:_VERSION]
+
+
+def shipped_report(task_type: TaskType, folder: Path = DATA_DIR) -> dict[str, Any]:
+    """The proof and the calibration of the shipped meta-learners."""
+    report: dict[str, Any] = json.loads((folder / "meta-learners.json").read_text())[task_type]
+    return report
+
+
+def _beginning(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
+
+
+def _assembled(
+    evidence: TabularEvidence, trained: Trained, report: dict[str, Any], version: str
+) -> Knowledge:
+    """Raises: RuntimeError where the parts do not belong together."""
+    fitted_on = (len(trained.forest.leaves), tuple(report["configurations"]))
+    if fitted_on != (len(evidence.datasets), evidence.configurations):
+        raise RuntimeError("The meta-learners were fitted on other evidence: metaselect metadataset fit")
+    return Knowledge(
+        evidence=evidence,
+        learners=all_metalearners(evidence, trained),
+        trained=trained,
+        scale=QuantileScale(evidence.metafeatures),
+        costs=fit_costs(evidence),
+        report=report,
+        version=version,
+    )
 
 
 def outside_because(knowledge: Knowledge, vector: FloatArray) -> str | None:
@@ -104,9 +165,10 @@ def known_size(vector: FloatArray) -> Size:
     return Size(rows, columns, classes, smallest)
 
 
-def _hash_of(folder: Path) -> str:
+def shipped_version(folder: Path = DATA_DIR) -> str:
+    """Of what ships: the hash of its files."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in {".parquet", ".npz", ".json"}:
             digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+    return version_of(digest.hexdigest())

@@ -1,6 +1,6 @@
 """The meta-dataset: metafeatures and measured performances of many datasets, as Parquet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -90,12 +90,12 @@ def write_evaluations(rows: Iterable[dict[str, Any]], path: Path) -> None:
     temporary.replace(path)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TabularEvidence(Evidence):
-    """The shipped evidence of one task type: its configurations' losses by every metric, and what they cost.
+    """The evidence of one task type: its configurations' losses by every metric, and what they cost.
 
-    Only datasets on which every configuration was tried are in it. A configuration that failed or ran out of time has
-    regret 2 (the worst there is) and NaN for everything else.
+    What ships are datasets on which every configuration was tried; behind them may come others (see `learned`). A
+    configuration that failed or ran out of time has regret 2 (the worst there is) and NaN for everything else.
     """
 
     task_type: TaskType
@@ -121,22 +121,24 @@ class TabularEvidence(Evidence):
             timings=timings,
         )
 
-    def save(self, path: Path) -> None:
-        """Write the arrays; the file holds numbers and names only."""
+    def arrays(self) -> dict[str, Any]:
+        """All arrays by name, for `numpy.savez`: numbers and names only."""
         arrays: dict[str, Any] = {
             field.name: np.array(getattr(self, field.name))
             for field in fields(self)
-            if field.name not in {"losses", "task_type"}
+            if field.name not in {"losses", "task_type"} and getattr(self, field.name) is not None
         }
-        arrays |= {f"{_LOSSES}{name}": values for name, values in self.losses.items()}
+        return arrays | {f"{_LOSSES}{name}": values for name, values in self.losses.items()}
+
+    def save(self, path: Path) -> None:
+        """Write the arrays."""
         with path.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, **self.arrays())
 
     @classmethod
-    def load(cls, path: Path, task_type: TaskType) -> Self:
-        """Read what `save` wrote, refusing anything but numbers and names."""
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays}
+    def of_arrays(cls, arrays: Mapping[str, Any], task_type: TaskType) -> Self:
+        """The inverse of `arrays`."""
+        found = dict(arrays)
         losses = {
             name.removeprefix(_LOSSES): found.pop(name) for name in list(found) if name.startswith(_LOSSES)
         }
@@ -187,8 +189,9 @@ def compile_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> TabularEvi
 
 
 def load_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> TabularEvidence:
-    """What `compile_evidence` made of the shipped meta-dataset, read in milliseconds."""
-    return TabularEvidence.load(folder / f"evidence-{task_type}.npz", task_type)
+    """What `compile_evidence` made of the shipped meta-dataset, read in milliseconds; nothing is unpickled."""
+    with np.load(folder / f"evidence-{task_type}.npz", allow_pickle=False) as arrays:
+        return TabularEvidence.of_arrays(arrays, task_type)
 
 
 def _headline_losses(table: list[list[dict[str, Any]]], part: str) -> FloatArray:

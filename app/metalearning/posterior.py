@@ -38,19 +38,38 @@ class Profiles:
         FloatArray  # (D, C), comparable between datasets, NaN where a configuration failed or nobody tried
     )
     tried: npt.NDArray[np.bool_]  # (D, C)
+    inferred_ranges: FloatArray | None = None  # (D, 2): least and median loss, NaN where all losses tell them
+
+    @cached_property
+    def _ranges(self) -> FloatArray:
+        """The least and the median loss on each dataset, shape (D, 2)."""
+        if self.inferred_ranges is None:
+            return _seen_ranges(self.losses)
+        ranges = self.inferred_ranges.copy()
+        complete = np.isnan(ranges[:, 0]) & self.tried.any(axis=1)
+        ranges[complete] = _seen_ranges(self.losses[complete])
+        return ranges
 
     @cached_property
     def scales(self) -> FloatArray:
         """What is one unit on each dataset, shape (D,)."""
-        best, median = np.nanmin(self.losses, axis=1), np.nanmedian(self.losses, axis=1)
-        return np.asarray(np.maximum(median - best, _LEAST_SCALE))
+        best, median = self._ranges.T
+        scales = np.maximum(median - best, _LEAST_SCALE)
+        # Datasets that say nothing of this metric have the usual one.
+        usual = np.exp(np.log(scales[~np.isnan(scales)]).mean())
+        return np.asarray(np.where(np.isnan(scales), usual, scales))
 
     @cached_property
     def values(self) -> FloatArray:
         """The profiles, shape (D, C): 0 is the median, -1 the best; failures are the worst, gaps 0."""
-        centred = self.losses - np.nanmedian(self.losses, axis=1, keepdims=True)
+        centred = self.losses - self._ranges[:, 1:]
         profiles = np.clip(centred / self.scales[:, None], BEST, WORST)
         return np.where(self.tried, np.nan_to_num(profiles, nan=WORST), 0.0)
+
+
+def _seen_ranges(losses: FloatArray) -> FloatArray:
+    """The least and the median loss on each dataset, shape (D, 2)."""
+    return np.column_stack([np.nanmin(losses, axis=1), np.nanmedian(losses, axis=1)])
 
 
 @dataclass(frozen=True)

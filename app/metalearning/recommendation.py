@@ -14,13 +14,13 @@ from app.metalearning.experience import (
     probability_of_beating,
 )
 from app.metalearning.knowledge import Knowledge, known_size, outside_because, usual_size
-from app.metalearning.metafeatures import as_vector
-from app.metalearning.metalearners.hybrid import HybridOutlook
-from app.metalearning.metrics import Metric, loss_scale, requested_metric
+from app.metalearning.metafeatures import LEARNED, as_vector
+from app.metalearning.metrics import Metric, headline_metric, loss_scale, requested_metric
 from app.metalearning.portfolio import Configuration
 from app.metalearning.table import FloatArray, TaskType
 
 NO_CONSTRAINTS = Constraints()
+_N_INFLUENCES = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Question:
     def n_classes(self) -> int:
         """As many as the metafeatures tell; two where they tell nothing."""
         return int(self.metafeatures.get("nr_class") or 2)
+
+    @property
+    def headline(self) -> Metric:
+        """The metric that answers unless another one is asked for."""
+        return headline_metric(self.task_type, self.n_classes)
 
     def loss_scale(self, metric: Metric) -> float:
         """What one unit of the metric's loss is on this dataset, as far as it is known."""
@@ -84,6 +89,19 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class Influence:
+    """A metafeature that moved the first candidate; `value` is None where it is not known, and the usual one stood for it.
+
+    The effect is on its expected regret against that of the single best, or on its own where it is that: below 0 speaks
+    for it.
+    """
+
+    metafeature: str
+    value: float | None
+    effect: float
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """A ranking, with the facts that make it repeatable."""
 
@@ -93,6 +111,7 @@ class Recommendation:
     outside_experience: bool
     explanation: str
     neighbours: tuple[Neighbour, ...]
+    moved_by: tuple[Influence, ...]
     excluded: dict[str, str]
     version: str
 
@@ -107,18 +126,19 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
     choice = choose_strategy(
         knowledge, question.strategy, outside_because(knowledge, vector), "configuration"
     )
-    learner = knowledge.learners[choice.strategy]
-    outlook = knowledge.hybrid.outlook(vector)
+    by_metric = knowledge.by(metric, question.headline)
+    learner = by_metric.learners[choice.strategy]
+    outlook = by_metric.hybrid.outlook(vector)
     costs = predicted_costs(knowledge, vector, outlook.weights)
     feasible = feasible_among(knowledge.configurations, known_size(vector), costs, question.constraints)
-    if learner is knowledge.hybrid:  # whose outlook is there already
+    if learner is by_metric.hybrid:  # whose outlook is there already
         order = outlook.rank(feasible.indices, question.k)
     else:
         order = learner.rank(vector, feasible.indices, question.k)
-    best = _probability_best(knowledge, metric, outlook.weights, feasible.indices) if question.explain else {}
-    regret = mean_regret(knowledge.evidence.regret, outlook.weights)
+    best = outlook.prior.probability_best(feasible.indices) if question.explain else {}
+    regret = mean_regret(by_metric.evidence.regret, outlook.weights)
     expected = expected_performances(knowledge, question, metric, vector)
-    sbs = single_best(knowledge.evidence.regret)
+    sbs = single_best(by_metric.evidence.regret)
     candidates = tuple(
         Candidate(
             rank=rank,
@@ -140,16 +160,10 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
         choice.outside_experience,
         choice.explanation,
         _neighbours(knowledge, outlook.weights, metric) if question.explain else (),
+        _moved_by(by_metric, vector, order[0], sbs) if question.explain else (),
         feasible.excluded,
         knowledge.version,
     )
-
-
-def _probability_best(
-    knowledge: Knowledge, metric: Metric, weights: FloatArray, among: list[int]
-) -> dict[int, float]:
-    """By the requested metric, whatever metric the ranking goes by."""
-    return HybridOutlook(knowledge.hybrids[metric.name], weights).prior.probability_best(among)
 
 
 def predicted_costs(knowledge: Knowledge, vector: FloatArray, weights: FloatArray) -> PredictedCosts:
@@ -166,7 +180,8 @@ def expected_performances(
     knowledge: Knowledge, question: Question, metric: Metric, vector: FloatArray
 ) -> list[ExpectedPerformance]:
     """Weighted means of the metric on past datasets; the interval is calibrated on datasets that were held out."""
-    ends = expected_losses(knowledge, knowledge.evidence.losses[metric.name], vector)
+    factor = knowledge.report["calibration"][metric.name]["interval"]
+    ends = expected_losses(knowledge, knowledge.evidence.losses[metric.name], vector, factor)
     ends[1] = np.maximum(ends[1], 0.0)
     scale = question.loss_scale(metric)
     relative = metric.name in {"rmse", "mae"} and not question.target_sd
@@ -183,6 +198,20 @@ def expected_performances(
         )
         for index in range(ends.shape[1])
     ]
+
+
+def _moved_by(knowledge: Knowledge, vector: FloatArray, first: int, sbs: int) -> tuple[Influence, ...]:
+    """The metafeatures that speak loudest for or against the first candidate."""
+    regret = np.nan_to_num(knowledge.evidence.regret, nan=1.0)  # where nobody tried, that of a usual one
+    values = regret[:, first] - regret[:, sbs] if first != sbs else regret[:, first]
+    effects = knowledge.trained.forest.influences(vector, values)
+    return tuple(
+        Influence(
+            LEARNED[index], None if np.isnan(vector[index]) else float(vector[index]), float(effects[index])
+        )
+        for index in np.argsort(-np.abs(effects), kind="stable")[:_N_INFLUENCES]
+        if effects[index]
+    )
 
 
 def _neighbours(knowledge: Knowledge, weights: FloatArray, metric: Metric) -> tuple[Neighbour, ...]:

@@ -2,29 +2,33 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from app.errors import InvalidRequestError, ScoreOutOfRangeError, UnknownConfigurationError
+from app.errors import InvalidRequestError, ScoreOutOfRangeError
 from app.metalearning.constraints import feasible_among
 from app.metalearning.knowledge import Knowledge, known_size, usual_size
 from app.metalearning.metafeatures import as_vector
 from app.metalearning.metalearners.hybrid import HybridOutlook
 from app.metalearning.metrics import Metric, requested_metric
-from app.metalearning.portfolio import CONFIGURATIONS, Configuration
+from app.metalearning.portfolio import Configuration
+from app.metalearning.posterior import Posterior
 from app.metalearning.recommendation import (
     ExpectedPerformance,
     Question,
     expected_performances,
     predicted_costs,
 )
+from app.metalearning.reporting import check_score, configuration_for
 from app.metalearning.table import FloatArray
+from app.metalearning.uncertainty import factor_after, mended_probability
 
 # Go on while it is less probable than this that the best so far is within one percent of the best there is.
 ENOUGH = 0.95
 _NEARLY = 0.01
 _LARGEST_LOSS = 1e12  # beyond it numbers are no numbers any more
-_NINETY_PERCENT = 1.645  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def suggest(
     vector = as_vector(question.metafeatures, question.task_type)
     metric = requested_metric(question.metric, question.task_type, question.n_classes)
     observed = _as_losses(knowledge, question, metric, observations)
-    outlook = knowledge.hybrids[metric.name].outlook(vector)
+    outlook = knowledge.by(metric, question.headline).hybrid.outlook(vector)
     costs = predicted_costs(knowledge, vector, outlook.weights)
     feasible = feasible_among(knowledge.configurations, known_size(vector), costs, question.constraints)
     rows, columns, classes = usual_size(vector)
@@ -102,7 +106,8 @@ def suggest(
         affordable = [index for index in left if seconds[index] <= seconds_left]
         if tries_left is None or tries_left * float(np.mean(seconds[left])) > seconds_left:
             cost = knowledge.costs.fit_seconds.law.per_gain(seconds, seconds_left)
-    probability = _probability_nearly_best(question, metric, outlook, left, observed)
+    calibration = knowledge.report["calibration"][metric.name]
+    probability = _probability(metric, outlook, calibration, left, observed)
     stop, because = _verdict(left, affordable, probability)
     following = None
     if affordable:
@@ -110,7 +115,9 @@ def suggest(
         places = {each.id: place for place, each in enumerate(knowledge.configurations)}
         unknown = dict.fromkeys((places[name] for name in pending if name in places), np.nan)
         index = outlook.suggest_next(affordable, observed | unknown, cost)
-        expected, improvement = _expect(knowledge, question, metric, outlook, vector, observed, index)
+        expected, improvement = _expect(
+            knowledge, question, metric, outlook, calibration, vector, observed, index
+        )
         following = Next(knowledge.configurations[index], expected, improvement, float(seconds[index]))
     return Suggestion(metric, following, probability, stop, because, feasible.excluded, knowledge.version)
 
@@ -131,17 +138,9 @@ def _as_losses(
     losses: dict[int, list[float]] = {}
     for each in observations:
         name = each.configuration
-        if name not in CONFIGURATIONS or CONFIGURATIONS[name].task_type is not question.task_type:
-            raise UnknownConfigurationError(
-                f"There is no configuration {name[:100]!r} for {question.task_type}.",
-                "GET /configurations lists them.",
-            )
-        if each.score is not None and not metric.holds(each.score):
-            low, high = sorted((metric.best, metric.worst))
-            raise ScoreOutOfRangeError(
-                f"{name} has {metric.name} {each.score:g}.",
-                f"{metric.name} lies between {low:g} and {high:g}.",
-            )
+        configuration_for(name, question.task_type)
+        if each.score is not None:
+            check_score(name, metric, each.score)
         loss = np.nan if each.score is None else float(metric.loss(each.score, question.loss_scale(metric)))
         if loss > _LARGEST_LOSS:
             raise ScoreOutOfRangeError(
@@ -167,23 +166,33 @@ def _verdict(left: list[int], affordable: list[int], probability: float | None) 
     return probability >= ENOUGH, told
 
 
-def _probability_nearly_best(
-    question: Question,
+def _probability(
     metric: Metric,
     outlook: HybridOutlook,
+    calibration: dict[str, Any],
     left: list[int],
     observed: Mapping[int, float],
 ) -> float | None:
-    """The share of joint draws in which nothing that is left is more than one percent better than the best so far."""
+    """That the best so far is nearly the best, as often as it was true on held-out datasets."""
     scored = [loss for loss in observed.values() if not np.isnan(loss)]
     if not scored:
         return None
-    best = min(scored)
-    draws = outlook.posterior(observed).draws()[:, left].min(axis=1, initial=best)
-    scale = question.loss_scale(metric)
-    there_is = metric.score(np.clip(draws, 0.0, best), scale)
-    distance = np.abs(metric.score(best, scale) - there_is)
-    return float(np.mean(distance <= _NEARLY * np.abs(there_is)))
+    if not left:
+        return 1.0
+    told = probability_nearly_best(metric, outlook.posterior(observed), left, min(scored))
+    return mended_probability(calibration, told, len(scored))
+
+
+def probability_nearly_best(metric: Metric, posterior: Posterior, left: list[int], best: float) -> float:
+    """The share of joint draws in which nothing that is left is more than one percent better than the best loss so far."""
+    draws = posterior.draws()[:, left].min(axis=1, initial=best)
+    return float(np.mean(is_nearly(metric, best, np.clip(draws, 0.0, best))))
+
+
+def is_nearly(metric: Metric, loss: float, best: float | FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether the score of a loss is within one percent of the best there is; the unit of losses does not matter."""
+    there_is = metric.score(best)
+    return np.asarray(np.abs(metric.score(loss) - there_is) <= _NEARLY * np.abs(there_is))
 
 
 def _expect(
@@ -191,6 +200,7 @@ def _expect(
     question: Question,
     metric: Metric,
     outlook: HybridOutlook,
+    calibration: dict[str, Any],
     vector: FloatArray,
     observed: Mapping[int, float],
     index: int,
@@ -201,7 +211,8 @@ def _expect(
     if not scored:
         return usual, None
     posterior = outlook.posterior(observed)
-    loss, reach = float(posterior.losses[index]), _NINETY_PERCENT * float(posterior.spread[index])
+    loss = float(posterior.losses[index])
+    reach = factor_after(calibration, len(scored)) * float(posterior.spread[index])
     scale = question.loss_scale(metric)
     score, *ends = (float(metric.score(max(0.0, each), scale)) for each in (loss, loss - reach, loss + reach))
     if metric.larger_is_better:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app import failpoints
 from app.failpoints import Step, disk_full
 from app.store.ids import new_id
-from app.store.tables import Blob, BlobChunk, Dataset, Experiment, MetaDataset, Model
+from app.store.tables import Blob, BlobChunk, Dataset, Experiment, MetaDataset, MetaLearner, Model
 
 CHUNK_BYTES = 1 << 20
 FETCHING = "fetching"  # how names of files begin that are not complete yet
@@ -64,6 +64,7 @@ def discard_unreferenced(session: Session, hashes: Iterable[str]) -> None:
         Experiment.predictions_hash,
         Model.artifact_hash,
         MetaDataset.content_hash,
+        MetaLearner.content_hash,
     )
     for content_hash in sorted(set(hashes)):
         # Waits for whoever is about to refer to the same bytes, and then sees the reference.

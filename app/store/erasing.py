@@ -59,6 +59,7 @@ _RECOMMENDATION_BODY = {
     "outside_experience",
     "candidates",
     "neighbours",
+    "moved_by",
     "excluded",
     "absent_metafeatures",
     "metafeature_version",

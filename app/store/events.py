@@ -81,10 +81,10 @@ def state(session: Session, owner: str, job_id: str) -> State:
 
     Raises: JobNotFoundError.
     """
-    erased = or_(Dataset.deleted_at.is_not(None), Dataset.expired_at.is_not(None))
+    erased = or_(Dataset.deleted_at.is_not(None), Dataset.expired_at.is_not(None))  # no retraining ever is
     row = session.execute(
         select(Job.version, Job.status, erased)
-        .join(Dataset, Dataset.id == Job.dataset_id)
+        .outerjoin(Dataset, Dataset.id == Job.dataset_id)
         .where(Job.id == job_id, Job.owner == owner)
     ).one_or_none()
     if row is None:

@@ -3,17 +3,27 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, and_, exists, func, or_, select, update
+from sqlalchemy import CursorResult, and_, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.errors import JobNotFoundError
+from app.errors import JobNotFoundError, NothingToLearnError, RetrainingUnderWayError
 from app.metalearning.portfolio import Configuration
-from app.store import deliveries, events, experiments, tasks
+from app.metalearning.table import TaskType
+from app.store import deliveries, events, experiments, learning, promotions, tasks
 from app.store.budgets import is_late
 from app.store.database import now
 from app.store.experiments import EXPERIMENTING
 from app.store.ids import new_id
-from app.store.tables import MEASUREMENT, VERIFICATION, Dataset, Experiment, Job, Recommendation, Task
+from app.store.tables import (
+    MEASUREMENT,
+    RETRAINING,
+    VERIFICATION,
+    Dataset,
+    Experiment,
+    Job,
+    Recommendation,
+    Task,
+)
 
 ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")
@@ -77,6 +87,67 @@ def begin_measurement(
         time_budget_seconds=time_budget_seconds,
     )
     return _begin(session, job, configurations)
+
+
+def begin_retraining(
+    session: Session,
+    *,
+    owner: str,
+    task_type: TaskType,
+    time_budget_seconds: float,
+    origin: dict[str, Any] | None = None,
+) -> Job:
+    """Write a job that fits the meta-learners of a task type anew, if there is something to learn and none does so.
+
+    Raises: RetrainingUnderWayError, NothingToLearnError.
+    """
+    promotions.take_turn(session)
+    last = last_retraining(session, task_type)
+    if last is not None and last.status in ACTIVE:
+        raise RetrainingUnderWayError(
+            f"The meta-learners for {task_type} are being retrained.",
+            f"GET /jobs/{last.id} tells how far that is.",
+            job_id=last.id,
+        )
+    newest = promotions.newest_fitted(session, task_type)
+    lessons = learning.gather(session, task_type)
+    if not lessons.datasets:
+        raise NothingToLearnError(
+            f"No dataset for {task_type} has enough scores of those that may be learned from.",
+            "Verify or measure datasets that contribute, or have an operator trust a source of reports.",
+        )
+    if newest is not None and newest.snapshot == lessons.snapshot:
+        raise NothingToLearnError(
+            f"{newest.id} was fitted on all that there is.", "GET /meta-learners/versions tells its scores."
+        )
+    job = Job(
+        id=new_id("job"),
+        kind=RETRAINING,
+        status="queued",
+        phase=RETRAINING,
+        owner=owner,
+        dataset_id=None,
+        request={
+            "task_type": str(task_type),
+            "evaluations": lessons.n_evaluations,
+            "time_budget_seconds": time_budget_seconds,
+        },
+        origin=origin or {},
+        time_budget_seconds=time_budget_seconds,
+    )
+    session.add(job)
+    session.flush()
+    tasks.add(session, job, RETRAINING, "cpu")
+    events.record(session, job.id, events.QUEUED, {"kind": job.kind, "task_type": str(task_type)})
+    return job
+
+
+def last_retraining(session: Session, task_type: TaskType) -> Job | None:
+    """The newest job of that kind, whatever became of it."""
+    # Written into the statement, since an index of some of the rows serves only who says the same.
+    of_kind = Job.kind == literal(RETRAINING, literal_execute=True)
+    newest = select(Job).where(of_kind).order_by(Job.id.desc())
+    return next((job for job in session.scalars(newest) if job.request["task_type"] == task_type), None)
 
 
 def _begin(session: Session, job: Job, configurations: list[Configuration]) -> Job:
@@ -252,6 +323,13 @@ def fail_without_result(session: Session, job_id: str) -> bool:
         ~exists().where(Experiment.job_id == Job.id, Experiment.outcome == "ok"),
     )
     return _end(session, job_id, "failed", *hopeless, error=error)
+
+
+def end_retraining(session: Session, job_id: str) -> bool:
+    """End a retraining whose only task was dropped: its time was over before a worker came to it again."""
+    error = time_budget_spent("The job's time budget was spent before the meta-learners were fitted.")
+    dropped = (Job.kind == RETRAINING, Job.cancel_requested_at.is_(None), ~_has_unfinished_tasks())
+    return _end(session, job_id, "failed", *dropped, error=error)
 
 
 def lacks_only_a_result(session: Session, job_id: str) -> bool:

@@ -125,7 +125,7 @@ class Recommendation(Base):
     created_at: Mapped[float] = mapped_column(default=now())
 
 
-VERIFICATION, MEASUREMENT = "verification", "measurement"  # kinds of jobs
+VERIFICATION, MEASUREMENT, RETRAINING = "verification", "measurement", "retraining"  # kinds of jobs
 
 
 class Job(Base):
@@ -135,6 +135,7 @@ class Job(Base):
     __table_args__ = (
         Index("ix_jobs_owner_id", "owner", "id"),  # a page of an owner's jobs, newest first
         Index("ix_jobs_status_kind", "status", "kind"),
+        _index_where("kind = 'retraining'", "ix_jobs_retraining", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -142,7 +143,9 @@ class Job(Base):
     kind: Mapped[str]
     status: Mapped[str]
     phase: Mapped[str]
-    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    dataset_id: Mapped[str | None] = mapped_column(
+        ForeignKey("datasets.id"), index=True
+    )  # none of a retraining
     recommendation_id: Mapped[str | None] = mapped_column(ForeignKey("recommendations.id"), index=True)
     request: Mapped[dict[str, Any]]
     origin: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of the request: its id and its trace
@@ -227,6 +230,72 @@ class Evaluation(Base):
     protocol: Mapped[int]
     status: Mapped[str]
     result: Mapped[dict[str, Any]]
+    created_at: Mapped[float] = mapped_column(default=now())
+
+
+class EvaluationSource(Base):
+    """Where an owner's reported evaluations were measured; nothing is learned from them until an operator trusts it."""
+
+    __tablename__ = "evaluation_sources"
+    __table_args__ = (Index("uq_evaluation_sources_owner_name", "owner", "name", unique=True),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    name: Mapped[str]
+    trusted_at: Mapped[float | None]
+    created_at: Mapped[float] = mapped_column(default=now())
+
+
+class EvaluationReport(Base):
+    """Evaluations of one dataset that were measured elsewhere."""
+
+    __tablename__ = "evaluation_reports"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    source_id: Mapped[str] = mapped_column(ForeignKey("evaluation_sources.id"), index=True)
+    task_type: Mapped[str]
+    dataset: Mapped[dict[str, Any]]  # its description: metafeatures, number of classes, the target's spread
+    evaluations: Mapped[list[Any]]
+    n_evaluations: Mapped[int]
+    provenance: Mapped[dict[str, Any]]
+    created_at: Mapped[float] = mapped_column(default=now())
+
+
+class MetaLearner(Base):
+    """Meta-learners of one task type that a retraining fitted, and the judgement on them.
+
+    Withdrawn ones rest on reports that are trusted no more: their content is gone.
+    """
+
+    __tablename__ = "meta_learners"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    task_type: Mapped[str] = mapped_column(index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    snapshot: Mapped[str] = mapped_column(String(64))  # hash of all that it was fitted on
+    shipped: Mapped[str]  # version of the shipped part of that
+    n_datasets: Mapped[int]  # beside the shipped ones
+    n_evaluations: Mapped[int]  # that there were to learn from
+    reports: Mapped[list[Any]]  # ids of the reports that it rests on
+    content_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)
+    proof: Mapped[dict[str, Any]]
+    verdict: Mapped[dict[str, Any]]
+    created_at: Mapped[float] = mapped_column(default=now())
+    withdrawn_at: Mapped[float | None]
+
+
+class Promotion(Base):
+    """A change of what answers for a task type; the newest says what does."""
+
+    __tablename__ = "promotions"
+    __table_args__ = (Index("ix_promotions_task_type_id", "task_type", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    task_type: Mapped[str]
+    meta_learner_id: Mapped[str | None] = mapped_column(ForeignKey("meta_learners.id"))  # none: what ships
+    replaced_id: Mapped[str | None] = mapped_column(ForeignKey("promotions.id"))  # where a roll-back leads
+    because: Mapped[str]
     created_at: Mapped[float] = mapped_column(default=now())
 
 

@@ -133,7 +133,7 @@ def test_docs_page_needs_nothing_from_elsewhere(api: TestClient) -> None:
 
 def test_api_process_imports_no_training_library() -> None:
     code = (
-        "import sys, app.main; app.main.load_knowledge();"
+        "import sys, app.main; app.main.create_app();"
         "print([name for name in ('sklearn', 'scipy', 'pandas', 'lightgbm', 'xgboost', 'catboost', 'skops', 'torch')"
         " if name in sys.modules])"
     )

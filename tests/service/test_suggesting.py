@@ -108,9 +108,10 @@ def test_a_recommendation_for_an_upload_is_repeated_from_what_was_stored(api: Te
 
 def test_other_knowledge_cannot_repeat_it(api: TestClient) -> None:
     given = api.post("/recommend", json=ASKED).json()
-    service = api.app.state.service  # type: ignore[attr-defined]
-    for task_type, knowledge in list(service.knowledge.items()):
-        service.knowledge[task_type] = dataclasses.replace(knowledge, version="another")
+    knowledge = api.app.state.service.knowledge  # type: ignore[attr-defined]
+    others = {each: dataclasses.replace(known, version="another") for each, known in knowledge.items()}
+    knowledge.promoted.shipped = others
+    knowledge.look()
     problem = refused(api.get(f"/recommendations/{given['id']}?recompute=true"), 409, "not_repeatable")
     assert given["knowledge_version"] in problem["detail"]
     assert "another" in problem["detail"]

@@ -9,7 +9,7 @@ from sqlalchemy import inspect, select, update
 from sqlalchemy.exc import StatementError
 
 from app.config import Settings
-from app.store import blobs, datasets
+from app.store import blobs, datasets, events, tasks
 from app.store.database import Database
 from app.store.migrating import current_revision, head_revision
 from app.store.tables import Base, Blob, Dataset, Job, JobEvent, Recommendation, Task
@@ -133,3 +133,23 @@ def _counts(database: Database) -> dict[str, int]:
         return {
             name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in present
         }
+
+
+def test_migration_of_learning_takes_jobs_without_dataset_back(database: Database, tmp_path: Path) -> None:
+    verified(database, tmp_path, contribute=True)
+    before = _counts(database)
+    with database.write() as session:
+        job = Job(
+            id="job_zzz", owner="local", kind="retraining", status="queued", phase="retraining",
+            request={"task_type": "regression"}, time_budget_seconds=1.0,
+        )  # fmt: skip
+        session.add(job)
+        session.flush()
+        tasks.add(session, job, "retraining", "cpu")
+        events.record(session, job.id, events.QUEUED, {})
+        session.commit()
+    _migrate_to(database, "0008")
+    _migrate_to(database, "head")
+    assert _counts(database) == before
+    with database.read() as session:
+        assert all(session.scalars(select(Job.dataset_id)))

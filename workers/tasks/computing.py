@@ -2,5 +2,6 @@
 
 from workers.experiments.evaluation import measure
 from workers.experiments.stacking import stack
+from workers.training.retraining import retrain
 
-__all__ = ["measure", "stack"]
+__all__ = ["measure", "retrain", "stack"]

@@ -8,9 +8,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.following import Promoted
 from app.metalearning import protocol
 from app.metalearning.constraints import Constraints
-from app.metalearning.knowledge import Knowledge, load_knowledge
 from app.metalearning.recommendation import Question
 from app.metalearning.suggestion import Observation, Suggestion, suggest
 from app.metalearning.table import TaskType
@@ -23,13 +23,11 @@ log = structlog.get_logger(__name__)
 
 def prepare(database: Database, job_id: str) -> None:
     """Read what choosing needs, if the job chooses, before a transaction is open that waits for it."""
-    if _knowledge.cache_info().currsize:
-        return
     with database.read() as session:
-        explores = experiments.explores(session, job_id)
-    if explores:
-        with suppress(Exception):  # whoever chooses meets it again, and ends the exploration
-            _knowledge()
+        if experiments.explores(session, job_id):
+            with suppress(Exception):  # whoever chooses meets it again, and ends the exploration
+                for task_type in TaskType:
+                    _promoted().now(session, task_type)
 
 
 def go_on(session: Session, job_id: str) -> str | None:
@@ -42,7 +40,7 @@ def go_on(session: Session, job_id: str) -> str | None:
         return None
     queue = None
     for _ in range(min(exploration.tries_left, _width(exploration) - exploration.under_way)):
-        found = _suggest(exploration)
+        found = _suggest(session, exploration)
         if found is None or found.stop or found.next is None:
             break
         configuration = found.next.configuration
@@ -58,7 +56,7 @@ def _width(exploration: Exploration) -> int:
     return len(exploration.job.request["configurations"])
 
 
-def _suggest(exploration: Exploration) -> Suggestion | None:
+def _suggest(session: Session, exploration: Exploration) -> Suggestion | None:
     """What the results so far suggest; None where that cannot be told, which ends the exploration and not the job."""
     job, dataset = exploration.job, exploration.dataset
     task_type, metric = TaskType(dataset.task_type), str(job.request["metric"])
@@ -78,7 +76,7 @@ def _suggest(exploration: Exploration) -> Suggestion | None:
         return None  # half A has too few rows for the metric: nothing can be chosen by it
     try:
         return suggest(
-            _knowledge()[task_type],
+            _promoted().now(session, task_type),
             Question(
                 task_type,
                 dataset.metafeatures,
@@ -101,6 +99,6 @@ def _suggest(exploration: Exploration) -> Suggestion | None:
 
 
 @lru_cache(maxsize=1)
-def _knowledge() -> dict[TaskType, Knowledge]:
+def _promoted() -> Promoted:
     """Read when it is first needed, once per process."""
-    return load_knowledge()
+    return Promoted()

@@ -1,4 +1,7 @@
-"""A job's steps: experiments, more of them where it follows its results, then stacking where it is a verification, then the end."""
+"""A job's steps: experiments, more of them where it follows its results, then stacking where it is a verification, then the end.
+
+A retraining has one step, and ends with it.
+"""
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +21,8 @@ def advance(session: Session, job_id: str) -> str | None:
     queue = jobs.begin_stacking(session, job_id)
     if queue is None and jobs.lacks_only_a_result(session, job_id):
         stacking.end_without_model(session, job_id, Ending.TIMEOUT)
-    elif queue is None and not jobs.end_measurement(session, job_id):
+    elif queue is None and not (
+        jobs.end_measurement(session, job_id) or jobs.end_retraining(session, job_id)
+    ):
         jobs.fail_without_result(session, job_id)
     return queue

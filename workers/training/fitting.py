@@ -1,6 +1,7 @@
 """Fit the meta-learners on the meta-dataset, and write them as arrays that the API serves without a training library."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,11 +9,12 @@ import pyarrow.parquet
 from rich.progress import track
 
 from app.metalearning import metadataset
-from app.metalearning.metadataset import compile_evidence
+from app.metalearning.evidence import deal_folds
+from app.metalearning.metadataset import TabularEvidence, compile_evidence
 from app.metalearning.metafeatures import extract
 from app.metalearning.portfolio import CONFIGURATIONS
 from app.metalearning.table import TaskType
-from workers.training import proof
+from workers.training import proof, uncertainty
 from workers.training.building import load_source, read_inventory
 from workers.training.forests import train
 
@@ -43,6 +45,26 @@ def compile_metadataset(datasets: Path, parts: Path, folder: Path) -> None:
     )
 
 
+def folds_of(evidence: TabularEvidence) -> list[str]:
+    """Which datasets are held out together."""
+    return [str(fold) for fold in deal_folds(evidence.groups, proof.N_FOLDS)]
+
+
+def prove_all(
+    evidence: TabularEvidence, folds: Sequence[str | None], follow: Callable[[str], proof.Follow]
+) -> dict[str, object]:
+    """The report of meta-learners that are fitted on this evidence: regrets and calibration, groups held out.
+
+    Args:
+        evidence: what they are fitted on.
+        folds: as in `proof.hold_out`.
+        follow: tells of the progress of what it is handed the name of.
+    """
+    regrets = proof.hold_out(evidence, folds, train, follow(f"{evidence.task_type}, regret"))
+    seen = uncertainty.hold_out(evidence, folds, follow(f"{evidence.task_type}, calibration"))
+    return {**proof.summarise(evidence, regrets), "calibration": uncertainty.summarise(seen)}
+
+
 def fit_metalearners(folder: Path) -> dict[str, dict[str, object]]:
     """Train on all datasets, prove on held-out groups, write `evidence-*.npz`, `trained-*.npz` and `meta-learners.json`."""
     report = {}
@@ -50,6 +72,6 @@ def fit_metalearners(folder: Path) -> dict[str, dict[str, object]]:
         evidence = compile_evidence(task_type, folder)
         evidence.save(folder / f"evidence-{task_type}.npz")
         train(evidence).save(folder / f"trained-{task_type}.npz")
-        report[str(task_type)] = proof.prove(evidence, train, task_type)
+        report[str(task_type)] = prove_all(evidence, folds_of(evidence), proof.shown)
     (folder / "meta-learners.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     return report

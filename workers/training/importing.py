@@ -32,7 +32,7 @@ def fit_imported(matrix: PerformanceMatrix) -> Fitted:
     evidence = as_evidence(matrix)
     most_folds = min(MOST_FOLDS, max(FEWEST_FOLDS, MOST_FITTED // len(evidence.datasets)))
     folds = [str(fold) for fold in deal_folds(evidence.groups, most_folds)]
-    seen = proof.hold_out(evidence, folds, train, "groups")
+    seen = proof.hold_out(evidence, folds, train, proof.shown("groups"))
     report = {
         **proof.summarise(evidence, seen),
         "folds": len(set(folds)),
@@ -55,7 +55,7 @@ def on_folds(
     matrix: PerformanceMatrix, evidence: Evidence, folds: Sequence[str], about: str
 ) -> dict[str, Any]:
     """Held-out regret of every way of ranking, and its mean performance in the matrix's own unit, on these folds."""
-    seen = proof.hold_out(evidence, folds, train, about)
+    seen = proof.hold_out(evidence, folds, train, proof.shown(about))
     regret = proof.summarise(evidence, seen)["regret"]
     return {"folds": len(set(folds)), "regret": regret, **_in_measure(matrix, evidence, folds, seen)}
 

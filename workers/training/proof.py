@@ -1,6 +1,6 @@
 """Hold datasets out, rank them by what the others teach, and measure the regret on rows nobody chose by."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,12 @@ N_FOLDS = 20
 _SELECTING_KS = (1, 3, 5, 10)
 
 Train = Callable[[Evidence], Trained]
+Follow = Callable[[list[str]], Iterable[str]]
+
+
+def shown(about: str) -> Follow:
+    """Progress as a bar in the terminal."""
+    return lambda folds: track(folds, f"held out: {about}")
 
 
 @dataclass(frozen=True)
@@ -36,27 +42,38 @@ class HeldOut:
     distances: list[float] = field(default_factory=list)
 
 
-def prove(evidence: Evidence, train: Train, about: str = "datasets") -> dict[str, object]:
+def prove(evidence: Evidence, train: Train, follow: Follow = iter) -> dict[str, object]:
     """Held-out regret of every way of ranking, and the calibration that held-out groups give."""
     folds = [str(fold) for fold in deal_folds(evidence.groups, N_FOLDS)]
-    return summarise(evidence, hold_out(evidence, folds, train, about))
+    return summarise(evidence, hold_out(evidence, folds, train, follow))
 
 
 def hold_out(
-    evidence: Evidence, folds: Sequence[str], train: Train, about: str, ks: Sequence[int] = KS
+    evidence: Evidence,
+    folds: Sequence[str | None],
+    train: Train,
+    follow: Follow,
+    ks: Sequence[int] = KS,
 ) -> HeldOut:
     """Rank the datasets of each fold by what all others teach; where nobody tried a configuration, it cannot be chosen.
 
     Args:
         evidence: what is known.
-        folds: the fold of every dataset.
+        folds: the fold of every dataset; None where it only teaches, except about datasets of its own group.
         train: grows what has to be grown.
-        about: what the progress bar says.
+        follow: is handed the folds, and tells of the progress through them.
         ks: how many configurations are tried.
     """
     seen = HeldOut()
-    for fold in track(sorted(set(folds)), f"held out: {about}"):
-        known = evidence.of([row for row, each in enumerate(folds) if each != fold])
+    for fold in follow(sorted({each for each in folds if each is not None})):
+        held_out = {evidence.groups[row] for row, each in enumerate(folds) if each == fold}
+        known = evidence.of(
+            [
+                row
+                for row, each in enumerate(folds)
+                if each != fold and (each is not None or evidence.groups[row] not in held_out)
+            ]
+        )
         trained = train(known)
         learners = all_metalearners(known, trained)
         scale = QuantileScale(known.metafeatures)
@@ -107,21 +124,24 @@ def summarise(evidence: Evidence, seen: HeldOut) -> dict[str, object]:
     """The report that answers quote.
 
     Returns: `regret` (strategy → k → mean normalised regret of the best of the first k, the virtual best has 0),
-    `default` (the strategy with the least mean over k = 1, 3, 5), `interval_factor`, `advantage_sd`, `distance_limit`.
+    `score` (strategy → its mean over k = 1, 3, 5, 10), `default` (the strategy with the least), `interval_factor`,
+    `advantage_sd`, `distance_limit`.
     """
     means = {name: np.mean(values, axis=0) for name, values in seen.regrets.items()}
     selecting = [KS.index(k) for k in _SELECTING_KS]
+    score = {name: float(np.mean(values[selecting])) for name, values in means.items()}
     ratios = np.concatenate(seen.interval_ratios)
     ratios = np.sort(ratios[~np.isnan(ratios)])
     return {
-        "datasets": len(evidence.datasets),
-        "groups": len(set(evidence.groups)),
+        "datasets": len(seen.rows),
+        "groups": len({evidence.groups[row] for row in seen.rows}),
         "configurations": list(evidence.configurations),
         "regret": {
             name: {str(k): round(float(value), 4) for k, value in zip(KS, values, strict=True)}
             for name, values in means.items()
         },
-        "default": min(means, key=lambda name: float(np.mean(means[name][selecting]))),
+        "score": score,
+        "default": min(score, key=lambda name: score[name]),
         "interval_factor": float(np.quantile(ratios, COVERAGE)),
         "advantage_sd": _spreads(np.array(seen.advantages)),
         "distance_limit": float(np.quantile(seen.distances, 0.99)),

@@ -83,7 +83,9 @@ def recommend_algorithms(
     regret = mean_regret(knowledge.evidence.regret, outlook.weights)
     sbs = single_best(knowledge.evidence.regret)
     ends = knowledge.losses.performance(
-        expected_losses(knowledge, knowledge.evidence.headline_losses, vector)
+        expected_losses(
+            knowledge, knowledge.evidence.headline_losses, vector, knowledge.report["interval_factor"]
+        )
     )
     seconds = _expected_seconds(knowledge, vector)
     candidates = tuple(

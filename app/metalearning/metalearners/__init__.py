@@ -87,6 +87,6 @@ def all_metalearners(evidence: Evidence, trained: Trained) -> dict[str, MetaLear
         PairwiseForest(trained.pairwise, evidence.regret),
         LambdaMart(trained.ranking),
         MatrixFactorisation(evidence.headline_losses, evidence.regret, evidence.metafeatures),
-        Hybrid(trained.forest, evidence.regret, evidence.headline_losses),
+        Hybrid(trained.forest, evidence.regret, evidence.headline_losses, evidence.inferred_ranges),
     )
     return {learner.name: learner for learner in learners}

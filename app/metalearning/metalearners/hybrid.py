@@ -26,12 +26,13 @@ class Hybrid:
     arrays: ForestArrays
     regret: FloatArray  # (D, C)
     losses: FloatArray  # (D, C)
+    inferred_ranges: FloatArray | None = None  # (D, 2), see `Evidence`
     name: str = "hybrid"
 
     @cached_property
     def profiles(self) -> Profiles:
         """How all configurations did on the known datasets."""
-        return Profiles(self.losses, ~np.isnan(self.regret))
+        return Profiles(self.losses, ~np.isnan(self.regret), self.inferred_ranges)
 
     def outlook(self, vector: FloatArray) -> "HybridOutlook":
         """How much every known dataset says about this one, and what follows."""

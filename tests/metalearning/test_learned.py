@@ -1,0 +1,153 @@
+"""Datasets of which a few results came in: what is inferred of them, and what is not."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from app.metalearning.baselines import WORST_REGRET
+from app.metalearning.knowledge import dump, load_knowledge, read
+from app.metalearning.learned import LearnedDataset, as_lines, grown, infer_ranges, of_lines
+from app.metalearning.metrics import METRICS, headline_metric, metrics_of
+from app.metalearning.posterior import Profiles
+from app.metalearning.promotion import judge
+from app.metalearning.recommendation import Question, recommend
+from app.metalearning.table import TaskType
+from tests.tables import known_metafeatures
+
+KNOWLEDGE = load_knowledge()
+REGRESSION = TaskType.REGRESSION
+EVIDENCE = KNOWLEDGE[REGRESSION].evidence
+ROW, TRIED = 40, (0, 3, 7, 11, 20)
+
+
+def learned(row: int = ROW, tried: tuple[int, ...] = TRIED, failed: tuple[int, ...] = ()) -> LearnedDataset:
+    """What a few configurations reached on a dataset that is known in full."""
+    scores = {
+        EVIDENCE.configurations[index]: {
+            metric.name: float(
+                metric.score(
+                    EVIDENCE.losses[metric.name][row, index], 2.0 if metric.name in {"rmse", "mae"} else 1.0
+                )
+            )
+            for metric in metrics_of(REGRESSION)
+        }
+        for index in tried
+    }
+    without = dict.fromkeys((EVIDENCE.configurations[index] for index in failed), None)
+    return LearnedDataset(REGRESSION, 0, 2.0, known_metafeatures(EVIDENCE, row), scores | without)
+
+
+def others() -> list[int]:
+    return [row for row in range(len(EVIDENCE.datasets)) if row != ROW]
+
+
+def test_what_was_tried_is_as_it_was_and_the_rest_stays_a_gap() -> None:
+    more = grown(EVIDENCE.of(others()), [learned(failed=(30,))])
+    assert more.headline_losses[-1, list(TRIED)] == pytest.approx(EVIDENCE.headline_losses[ROW, list(TRIED)])
+    gaps = np.ones(len(EVIDENCE.configurations), dtype=bool)
+    gaps[[*TRIED, 30]] = False
+    assert np.isnan(more.regret[-1, gaps]).all()
+    assert np.isnan(more.headline_losses[-1, gaps]).all()
+    assert more.regret[-1, 30] == WORST_REGRET
+    assert np.isnan(more.fit_seconds[-1]).all()
+    assert len(more.datasets) == len(more.groups) == len(more.metafeatures) == len(EVIDENCE.datasets)
+    for name, losses in more.losses.items():
+        assert losses[-1, list(TRIED)] == pytest.approx(EVIDENCE.losses[name][ROW, list(TRIED)])
+
+
+def test_a_few_good_ones_do_not_pass_for_all() -> None:
+    """The median of the best five is far from the median of all; what is inferred is nearer on three datasets of four."""
+    nearer = []
+    for row in range(0, len(EVIDENCE.datasets), 3):
+        losses = EVIDENCE.headline_losses[row]
+        best = np.argsort(losses)[:5]
+        partial = np.full((1, len(losses)), np.nan)
+        partial[0, best] = losses[best]
+        complete = EVIDENCE.headline_losses[[each for each in range(len(EVIDENCE.datasets)) if each != row]]
+        [(low, middle)] = infer_ranges(complete, partial)
+        assert low <= losses[best[0]] + 1e-12
+        truth = np.nanmedian(losses)
+        nearer.append(abs(middle - truth) < abs(np.median(losses[best]) - truth))
+    assert np.mean(nearer) > 0.75
+
+
+def test_too_few_scores_say_nothing() -> None:
+    assert learned(tried=(1, 2), failed=(3, 4)).n_scores == 2
+    partial = np.full((1, len(EVIDENCE.configurations)), np.nan)
+    partial[0, :2] = 0.5
+    assert np.isnan(infer_ranges(EVIDENCE.headline_losses, partial)).all()
+
+
+def test_profiles_have_the_inferred_unit() -> None:
+    losses = np.array([[0.1, 0.2, 0.3, 0.4], [0.1, np.nan, np.nan, 0.2], [np.nan] * 4])
+    tried = ~np.isnan(losses)
+    ranges = np.array([[np.nan, np.nan], [0.1, 0.3], [np.nan, np.nan]])
+    profiles = Profiles(losses, tried, ranges)
+    assert profiles.values[0] == pytest.approx([-1, -1 / 3, 1 / 3, 1])
+    assert profiles.values[1] == pytest.approx([-1, 0, 0, -0.5])
+    assert (profiles.values[2] == 0).all()
+    assert np.isfinite(profiles.scales).all()
+
+
+def test_a_near_duplicate_joins_its_group_and_names_nobody() -> None:
+    more = grown(EVIDENCE, [learned()])
+    assert more.groups[-1] == more.groups[ROW]
+    assert more.datasets[-1].startswith("learned-")
+    far = dataclasses.replace(learned(), metafeatures={"nr_inst": 90, "nr_attr": 3})
+    assert grown(EVIDENCE, [far]).groups[-1] == far.name != learned().name
+
+
+def test_it_is_stored_as_json_and_comes_back_the_same() -> None:
+    lines = json.loads(json.dumps(as_lines([learned(), learned(3)])))
+    assert sorted(of_lines(lines), key=lambda each: each.name) == sorted(
+        [learned(), learned(3)], key=lambda each: each.name
+    )
+    assert lines == json.loads(json.dumps(as_lines([learned(3), learned()])))
+
+
+def test_knowledge_that_learned_answers_and_is_stored_whole() -> None:
+    """Whatever the metric; one that was not told of the learned dataset is not disturbed by it."""
+    told = learned()
+    only_rmse = dataclasses.replace(
+        told, scores={name: {"rmse": (scores or {})["rmse"]} for name, scores in told.scores.items()}
+    )
+    known = KNOWLEDGE[REGRESSION]
+    more = grown(EVIDENCE, [only_rmse])
+    leaves = {
+        part: dataclasses.replace(
+            getattr(known.trained, part),
+            leaves=np.concatenate(
+                [getattr(known.trained, part).leaves, getattr(known.trained, part).leaves[[ROW]]]
+            ),
+        )
+        for part in ("forest", "level")
+    }
+    trained = dataclasses.replace(known.trained, **leaves)
+    back = read(dump(more, trained, known.report))
+    assert back.version == read(dump(more, trained, known.report)).version != known.version
+    assert back.evidence.datasets[-1] == told.name
+    for metric in (None, "mae", "spearman"):
+        answer = recommend(back, Question(REGRESSION, known_metafeatures(EVIDENCE, ROW), metric=metric))
+        assert answer.version == back.version
+        for each in answer.candidates:
+            assert np.isfinite([each.expected.score, each.expected_regret, each.fit_cpu_seconds]).all()
+
+
+def test_headline_metric_is_what_counts() -> None:
+    assert headline_metric(REGRESSION, 0) is METRICS["rmse"]
+    assert learned().n_scores == len(TRIED)
+
+
+@pytest.mark.parametrize(
+    ("mine", "portfolio", "present", "promoted"),
+    [(0.2, 0.3, 0.25, True), (0.2, 0.3, 0.2, True), (0.26, 0.3, 0.25, False), (0.3, 0.3, 0.4, False)],
+)
+def test_only_what_beats_the_portfolio_and_is_no_worse_is_promoted(
+    mine: float, portfolio: float, present: float, promoted: bool
+) -> None:
+    candidate = {"default": "hybrid", "score": {"hybrid": mine, "portfolio": portfolio}}
+    verdict = judge(candidate, {"default": "forest", "score": {"forest": present, "portfolio": 0.5}})
+    assert verdict.promoted is promoted
+    assert (verdict.candidate, verdict.current, verdict.portfolio) == (mine, present, portfolio)
