@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.metalearning.knowledge import load_knowledge
 from app.metalearning.metalearners import STRATEGIES, AdaptiveMetaLearner, all_metalearners
 from app.metalearning.metalearners.constant import AverageRank, SingleBest
 from app.metalearning.metalearners.factorisation import MatrixFactorisation
@@ -14,6 +15,7 @@ from app.metalearning.metalearners.nearest import N_NEIGHBOURS, NearestDatasets,
 from app.metalearning.metalearners.pairwise import PairwiseForest, PairwiseTrees
 from app.metalearning.metalearners.portfolio import GreedyPortfolio, greedy_order
 from app.metalearning.metalearners.trained import Trained
+from app.metalearning.table import TaskType
 from tests.tables import evidence
 
 # Configuration 1 is never bad; 0 and 2 win on datasets that 1 does badly on.
@@ -42,6 +44,21 @@ BOOSTED = RankingTrees(
     descriptors=np.array([[3.0], [1.0], [2.5]]),
 )
 TRAINED = Trained(forest=STUMPS, level=STUMPS, pairwise=DUELS, ranking=BOOSTED)
+
+
+def test_influences_by_hand():
+    """The first number leads from all three to the last dataset, the second from all to the last two."""
+    values = np.array([1.0, 2.0, 6.0])
+    assert STUMPS.influences(np.array([1.0, 3.0]), values) == pytest.approx([(6 - 3) / 2, (4 - 3) / 2])
+    assert STUMPS.influences(np.array([0.0, 0.0]), values) == pytest.approx([(1.5 - 3) / 2, (1 - 3) / 2])
+
+
+def test_influences_explain_the_whole_difference():
+    known = load_knowledge()[TaskType.REGRESSION]
+    forest, regret = known.trained.forest, known.evidence.regret[:, 4]
+    for vector in known.evidence.metafeatures[:20]:
+        moved = forest.influences(vector, regret)
+        assert moved.sum() == pytest.approx(forest.weights(vector) @ regret - regret.mean())
 
 
 def test_greedy_order_by_hand():

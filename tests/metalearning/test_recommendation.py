@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidRequestError, UnknownMetafeatureError, UnknownMetricError
+from app.metalearning.baselines import normalised_regret
 from app.metalearning.experience import weighted_losses
 from app.metalearning.metafeatures import LEARNED
 from app.metalearning.metalearners import STRATEGIES
@@ -144,7 +145,9 @@ def test_unmeasured_losses_do_not_count():
 
 def test_interval_widens_with_the_calibrated_factor(knowledge):
     of = knowledge[REGRESSION]
-    wider = dataclasses.replace(of, report=of.report | {"interval_factor": 2 * of.report["interval_factor"]})
+    calibration = of.report["calibration"]
+    twice = calibration["rmse"] | {"interval": 2 * calibration["rmse"]["interval"]}
+    wider = dataclasses.replace(of, report=of.report | {"calibration": calibration | {"rmse": twice}})
     question = Question(REGRESSION, known_metafeatures(of.evidence), k=100, target_sd=1.0)
     for one, two in zip(
         recommend(of, question).candidates, recommend(wider, question).candidates, strict=True
@@ -152,6 +155,33 @@ def test_interval_widens_with_the_calibrated_factor(knowledge):
         above = one.expected.high - one.expected.score
         assert above > 0
         assert two.expected.high - two.expected.score == pytest.approx(2 * above)
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1"])
+def test_ranking_goes_by_the_metric_that_is_asked_for(knowledge, metric):
+    """What is first by the default metric is often bad by one that counts rare classes."""
+    of = knowledge[CLASSIFICATION]
+    regret = normalised_regret(of.evidence.losses[metric], np.zeros(len(of.evidence.datasets)))
+    places = {name: place for place, name in enumerate(of.evidence.configurations)}
+    firsts = []
+    for row in range(0, len(of.evidence.datasets), 4):
+        asked = [
+            Question(CLASSIFICATION, known_metafeatures(of.evidence, row), metric=name, k=1, explain=False)
+            for name in (None, metric)
+        ]
+        chosen = [recommend(of, each).candidates[0].configuration.id for each in asked]
+        firsts.append([regret[row, places[name]] for name in chosen])
+    usual, by_metric = np.mean(firsts, axis=0)
+    assert by_metric < 0.8 * usual
+
+
+def test_what_moved_the_first_candidate_is_told_with_its_value(ask, knowledge):
+    values = known_metafeatures(knowledge[REGRESSION].evidence, 7)
+    moved = ask(REGRESSION, values).moved_by
+    assert len(moved) == 3
+    assert all(each.value == values[each.metafeature] and each.effect for each in moved)
+    assert [abs(each.effect) for each in moved] == sorted((abs(each.effect) for each in moved), reverse=True)
+    assert ask(REGRESSION, values, explain=False).moved_by == ()
 
 
 def test_answering_imports_no_training_library():
