@@ -16,14 +16,13 @@ from app.metalearning.metadataset import load_evidence
 from app.metalearning.metafeatures import LEARNED, SCHEMA
 from app.metalearning.metalearners.hybrid import Hybrid, HybridOutlook
 from app.metalearning.metalearners.portfolio import greedy_order
-from app.metalearning.suggestion import ENOUGH
 from app.metalearning.table import FloatArray, TaskType
-from app.metalearning.uncertainty import factor_after, mended_probability
+from app.metalearning.uncertainty import factor_after
 from benchmarks.public_matrices import TimedMatrix
 from workers.training import importing, proof
 from workers.training.fitting import folds_of
 from workers.training.forests import fit_forest, train
-from workers.training.uncertainty import Seen, summarise
+from workers.training.uncertainty import Seen, first_stops, summarise
 from workers.training.uncertainty import hold_out as held_out
 
 OWN_FOLDS = 20
@@ -185,7 +184,7 @@ def _suggested(
     """What ends within the budget when every result is told before the next suggestion."""
     left, observed, spent = list(range(len(taken))), dict[int, float](), 0.0
     while len(observed) < _TRIES_UNDER_A_BUDGET:
-        affordable = [index for index in left if predicted[index] < 2 * (budget - spent)]
+        affordable = [index for index in left if predicted[index] <= budget - spent]
         if not affordable:
             break
         following = outlook.suggest_next(affordable, observed, law.per_gain(predicted, budget - spent))
@@ -226,10 +225,7 @@ def _judged(seen: Seen, folds: list[str], fold: str) -> dict[str, list[bool]]:
     judged["90% interval of what is suggested after results"] = [
         distance <= factor_after(told, int(results)) for _, results, distance in own.after
     ]
-    stopped: dict[float, bool] = {}
-    for row, results, probability, true in own.nearly_best:
-        if mended_probability(told, probability, int(results)) >= ENOUGH:
-            stopped.setdefault(row, bool(true))
+    stopped = first_stops(own.nearly_best, told, told["stop_at"])
     judged["first stop that is right"] = list(stopped.values())
     judged["datasets with a stop within 20 results"] = [row in stopped for row in set(own.nearly_best[:, 0])]
     return judged

@@ -25,7 +25,7 @@ from app.metalearning.reporting import check_score, configuration_for
 from app.metalearning.table import FloatArray
 from app.metalearning.uncertainty import factor_after, mended_probability
 
-# Go on while it is less probable than this that the best so far is within one percent of the best there is.
+# Whoever stops when told to has a configuration within one percent of the best there is this often.
 ENOUGH = 0.95
 _NEARLY = 0.01
 _LARGEST_LOSS = 1e12  # beyond it numbers are no numbers any more
@@ -108,7 +108,7 @@ def suggest(
             cost = knowledge.costs.fit_seconds.law.per_gain(seconds, seconds_left)
     calibration = knowledge.report["calibration"][metric.name]
     probability = _probability(metric, outlook, calibration, left, observed)
-    stop, because = _verdict(left, affordable, probability)
+    stop, because = _verdict(left, affordable, probability, calibration["stop_at"])
     following = None
     if affordable:
         # What is being measured counts as tried, with a result that nobody knows.
@@ -154,7 +154,9 @@ def _as_losses(
     return {index: float(np.mean(values)) if values else np.nan for index, values in losses.items()}
 
 
-def _verdict(left: list[int], affordable: list[int], probability: float | None) -> tuple[bool, str]:
+def _verdict(
+    left: list[int], affordable: list[int], probability: float | None, stop_at: float
+) -> tuple[bool, str]:
     """Whether to stop, and why in words."""
     if not left:
         return True, "Everything that the constraints leave was tried."
@@ -163,7 +165,7 @@ def _verdict(left: list[int], affordable: list[int], probability: float | None) 
     if probability is None:
         return False, "Nothing has a score yet."
     told = f"The best so far is within 1 % of the best there is with probability {probability:.2f}."
-    return probability >= ENOUGH, told
+    return probability >= stop_at, told
 
 
 def _probability(

@@ -1,7 +1,7 @@
 """Uncertainty as it holds on datasets that were held out: what `workers.training.uncertainty` found, applied.
 
 A report's `calibration` has for every metric `interval` and `after`, factors of standard deviations that make intervals of
-90 %, and `nearly_best`, the weights of a logistic regression.
+90 %; `nearly_best`, the weights of a logistic regression; and `stop_at`, the probability from which on it is enough.
 """
 
 import math

@@ -4,7 +4,12 @@ import pytest
 
 from app.metalearning.uncertainty import AFTER, factor_after, mended_probability
 
-CALIBRATION = {"interval": 1.2, "after": [1.0, 2.0, 3.0, 4.0, 5.0], "nearly_best": [0.0, 1.0, 0.0]}
+CALIBRATION = {
+    "interval": 1.2,
+    "after": [1.0, 2.0, 3.0, 4.0, 5.0],
+    "nearly_best": [0.0, 1.0, 0.0],
+    "stop_at": 0.95,
+}
 
 
 @pytest.mark.parametrize(

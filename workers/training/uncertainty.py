@@ -16,13 +16,14 @@ from app.metalearning.learned import seen_by
 from app.metalearning.metadataset import TabularEvidence
 from app.metalearning.metalearners.hybrid import Hybrid, HybridOutlook
 from app.metalearning.metrics import METRICS, Metric
-from app.metalearning.suggestion import is_nearly, probability_nearly_best
+from app.metalearning.suggestion import ENOUGH, is_nearly, probability_nearly_best
 from app.metalearning.table import FloatArray
-from app.metalearning.uncertainty import AFTER, features_of
+from app.metalearning.uncertainty import AFTER, features_of, mended_probability
 from workers.training.forests import fit_forest, fit_level_forest
 from workers.training.proof import COVERAGE, Follow
 
 _MOST_RESULTS = max(AFTER)
+_THRESHOLDS = np.round(np.arange(ENOUGH, 0.9995, 0.0025), 4)
 _STRENGTH = 10.0  # of the logistic regression: as good as none
 
 
@@ -97,16 +98,38 @@ def _follow_results(
 
 
 def summarise(seen: dict[str, Seen]) -> dict[str, Any]:
-    """Metric → `interval`: the factor of the spread; `after`: the same after so many results; `nearly_best`: weights."""
+    """Metric → what mends the told uncertainty, as `app.metalearning.uncertainty` has it."""
     return {name: _summarised(each) for name, each in seen.items()}
 
 
 def _summarised(seen: Seen) -> dict[str, Any]:
-    return {
+    mending = {
         "interval": float(np.quantile(seen.before[:, 1], COVERAGE)),
         "after": [_factor_after(seen.after, place) for place in range(len(AFTER))],
         "nearly_best": _weights(seen.nearly_best),
     }
+    return {**mending, "stop_at": _stop_at(seen.nearly_best, mending)}
+
+
+def first_stops(nearly_best: FloatArray, mending: dict[str, Any], threshold: float) -> dict[float, bool]:
+    """Dataset → whether the best so far was nearly the best when its probability first reached the threshold."""
+    stops: dict[float, bool] = {}
+    for row, results, told, true in nearly_best:
+        if row not in stops and mended_probability(mending, told, int(results)) >= threshold:
+            stops[row] = bool(true)
+    return stops
+
+
+def _stop_at(nearly_best: FloatArray, mending: dict[str, Any]) -> float:
+    """The least probability at which whoever stops when it is first reached is right as often as is promised.
+
+    Who waits for a large number sees it sooner or later by chance, so that this is above the promise itself.
+    """
+    for threshold in _THRESHOLDS:
+        stops = first_stops(nearly_best, mending, float(threshold))
+        if stops and np.mean(list(stops.values())) >= ENOUGH:
+            return float(threshold)
+    return 1.0
 
 
 def _factor_after(after: FloatArray, place: int) -> float:
