@@ -85,7 +85,7 @@ def open_tasks(database: Database, job_id: str, kind: str = "experiment") -> int
 
 
 def never_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suggestion, "ENOUGH", 2.0)
+    monkeypatch.setattr(suggestion, "mended_probability", lambda *_: 0.0)
 
 
 def test_every_result_leads_to_the_next_experiment_until_there_were_enough(database, monkeypatch):
@@ -121,7 +121,7 @@ def test_later_experiments_are_better_than_the_first(database, monkeypatch):
 
 
 def test_it_stops_where_nothing_more_is_to_be_gained(database, monkeypatch):
-    monkeypatch.setattr(suggestion, "ENOUGH", 0.0)
+    monkeypatch.setattr(suggestion, "mended_probability", lambda *_: 1.0)
     job_id = begin(database)
     for _ in FIRST:
         end(database, claim(database))
