@@ -65,11 +65,12 @@ def feasible_among(
     indices: list[int] = []
     excluded: dict[str, str] = {}
     causes: dict[str, int] = {}
+    is_free = constraints == Constraints()
     for index, configuration in enumerate(configurations):
         # No evidence of a configuration that needs a GPU has been shipped yet, so none of these can be asked about here.
         reason = configuration.algorithm.requirements.why_not(size, gpu=False)
         cause = "the dataset"
-        if reason is None:
+        if reason is None and not is_free:
             cause, reason = _broken(configuration, constraints, costs, index)
         if reason is None:
             indices.append(index)

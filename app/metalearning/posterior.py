@@ -22,6 +22,7 @@ BEST, WORST = -1.5, 2.0
 _LEAST_SCALE = 0.005
 # Prior variance of the level that all configurations share, and variance of one result, in profile units.
 _LEVEL_VARIANCE, _NOISE_VARIANCE = 4.0, 0.02
+_LEAST_VARIANCE = 1e-9  # so that configurations which always do the same can be drawn
 # The covariance counts similar datasets this much more than all alike.
 _COVARIANCE_TRUST = 0.5
 N_DRAWS = 500
@@ -119,7 +120,8 @@ class Prior:
 
     def probability_best(self, among: list[int]) -> dict[int, float]:
         """How probable it is of each of these configurations that it has the least loss of them."""
-        draws = self.mean[among] + _draws(len(self.rests)) @ self.rests[:, among]
+        covariance = self.covariance[np.ix_(among, among)] + _LEAST_VARIANCE * np.eye(len(among))
+        draws = self.mean[among] + _draws(len(among)) @ np.linalg.cholesky(covariance).T
         shares = np.bincount(np.argmin(draws, axis=1), minlength=len(among)) / N_DRAWS
         return dict(zip(among, shares.tolist(), strict=True))
 
