@@ -58,6 +58,9 @@ def figures_of(measured: dict[str, dict[str, Any]]) -> dict[str, float]:
                 for what, share in shares.items()
                 if share is not None
             }
+        points = measured[f"{each} points"]
+        for anchor, mean in zip(points["anchors"], np.mean(points["regret"], axis=0), strict=True):
+            figures[f"{each} first choice after points up to {anchor} rows [normalised regret]"] = float(mean)
     return figures | _scenarios(measured)
 
 
@@ -153,6 +156,7 @@ def with_tables(page: str, figures: dict[str, float]) -> str:
             "gap": _gap_rows,
             "difference": _difference_rows,
             "calibration": _calibration_rows,
+            "points": _points_rows,
         }
         return "\n".join([f"{found['name']} -->", *rows[kind](place, figures), ""])
 
@@ -215,6 +219,18 @@ def _calibration_rows(place: str, figures: dict[str, float]) -> list[str]:
         for metric, by in metrics.items()
     ]
     return [f"| metric | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}", *rows]
+
+
+def _points_rows(place: str, figures: dict[str, float]) -> list[str]:
+    beginning, end = f"{place} first choice after points up to ", " rows [normalised regret]"
+    found = {
+        name.removeprefix(beginning).removesuffix(end): value
+        for name, value in figures.items()
+        if name.startswith(beginning)
+    }
+    heads = ["no points" if anchor == "0" else f"up to {anchor} rows" for anchor in found]
+    cells = [f"{value:.3f}" for value in found.values()]
+    return [f"| {' | '.join(heads)} |", f"|{'---|' * len(found)}", f"| {' | '.join(cells)} |"]
 
 
 def _by_way(place: str, ending: str, figures: dict[str, float]) -> dict[str, dict[str, float]]:

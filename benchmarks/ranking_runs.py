@@ -12,10 +12,13 @@ from app.metalearning.costs import LocalLaw, PowerLaw, fit_costs, fit_power_laws
 from app.metalearning.evidence import Evidence, deal_folds
 from app.metalearning.importing.evidence import as_evidence, measured_rows
 from app.metalearning.importing.matrix import PerformanceMatrix
+from app.metalearning.learned import seen_by
 from app.metalearning.metadataset import load_evidence
 from app.metalearning.metafeatures import LEARNED, SCHEMA
 from app.metalearning.metalearners.hybrid import Hybrid, HybridOutlook
 from app.metalearning.metalearners.portfolio import greedy_order
+from app.metalearning.metrics import headline_metric
+from app.metalearning.protocol import ANCHORS
 from app.metalearning.table import FloatArray, TaskType
 from app.metalearning.uncertainty import factor_after
 from benchmarks.public_matrices import TimedMatrix
@@ -33,6 +36,7 @@ OBOE_BUDGETS = (1.0, 10.0, 100.0)
 SCENARIO_FOLDS = 10
 COVERAGES = (0.8, 0.9)
 N_RANDOM_ORDERS = 50
+N_POINTS = 5  # configurations whose learning curves are begun
 _TRIES_UNDER_A_BUDGET = 80
 
 
@@ -105,6 +109,47 @@ def own_budgets(task_type: TaskType) -> dict[str, Any]:
     folds = [str(fold) for fold in deal_folds(evidence.groups, OWN_FOLDS)]
     seconds = np.where(evidence.fit_seconds > 0, evidence.fit_seconds, np.inf)  # a failure ends every budget
     return _within_budgets(evidence, folds, seconds, sizes, laws, OWN_BUDGETS)
+
+
+def own_points(task_type: TaskType) -> dict[str, Any]:
+    """Regret of the first choice on the shipped meta-dataset, after points of learning curves of a few configurations.
+
+    The points of the portfolio's first ones, at ever larger anchors; of each dataset by its headline metric.
+    """
+    evidence = load_evidence(task_type)
+    folds = folds_of(evidence)
+    everything = list(range(len(evidence.configurations)))
+    headlines = [
+        headline_metric(task_type, int(np.nan_to_num(each, nan=0)))
+        for each in evidence.metafeatures[:, LEARNED.index("nr_class")]
+    ]
+    regrets: list[list[float]] = []
+    groups: list[str] = []
+    for fold in track(sorted(set(folds)), f"points, {task_type}"):
+        known = evidence.of([row for row, each in enumerate(folds) if each != fold])
+        forest = fit_forest(known.metafeatures, known.regret)
+        few = greedy_order(
+            known.regret, np.full(len(known.regret), 1 / len(known.regret)), everything, most=N_POINTS
+        )
+        for row in (index for index, each in enumerate(folds) if each == fold):
+            metric = headlines[row]
+            seen = seen_by(known, metric, keeps_regret=True)
+            outlook = Hybrid(forest, seen.regret, seen.headline_losses).outlook(evidence.metafeatures[row])
+            firsts = [outlook.suggest_next(everything, {})]
+            for n_anchors in range(1, len(ANCHORS) + 1):
+                places = [(index, place) for index in few for place in range(n_anchors)]
+                told = [evidence.curves[metric.name][row, index, place] for index, place in places]
+                points = np.stack(
+                    [known.curves[metric.name][:, index, place] for index, place in places], axis=1
+                )
+                observed = {len(everything) + place: float(loss) for place, loss in enumerate(told)}
+                if np.isnan(told).all():  # too few rows for any
+                    firsts.append(firsts[0])
+                    continue
+                firsts.append(dataclasses.replace(outlook, points=points).suggest_next(everything, observed))
+            regrets.append([float(evidence.regret_b[row, first]) for first in firsts])
+            groups.append(evidence.groups[row])
+    return {"groups": groups, "anchors": [0, *ANCHORS], "regret": regrets}
 
 
 def oboe_budgets(matrix: TimedMatrix, partition: str) -> dict[str, Any]:

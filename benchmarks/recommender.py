@@ -66,6 +66,7 @@ def planned() -> dict[str, Callable[[], dict[str, Any]]]:
     for variant in VARIANTS:
         runs |= {f"{each} {variant}": partial(ranking_runs.own, each, variant) for each in TaskType}
     runs |= {f"{each} budgets": partial(ranking_runs.own_budgets, each) for each in TaskType}
+    runs |= {f"{each} points": partial(ranking_runs.own_points, each) for each in TaskType}
     runs |= {f"{each} calibration": partial(ranking_runs.calibration, each) for each in TaskType}
     if scenarios:
         for name in SCENARIOS:

@@ -169,6 +169,7 @@ def evidence(regret: FloatArray, metafeatures: FloatArray, groups: tuple[str, ..
         metafeature_names=tuple(f"metafeature {column}" for column in range(metafeatures.shape[1])),
         metafeatures=metafeatures,
         losses={"roc_auc": regret},
+        curves={"roc_auc": np.full((*regret.shape, 3), np.nan)},
         headline_losses=regret,
         headline_losses_a=regret,
         headline_losses_b=regret,

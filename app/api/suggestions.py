@@ -1,6 +1,6 @@
 """Ask and tell: what to try next on a dataset, given what was measured on it already, wherever that was."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -24,6 +24,10 @@ class ObservationRequest(RequestModel):
     configuration: str = Field(max_length=100, description="As `GET /configurations` calls it.")
     score: float | None = Field(
         description="By the metric, cross-validated on all rows; null where it failed."
+    )
+    anchor: Literal[64, 256, 1024] | None = Field(
+        default=None,
+        description="Of a point of a learning curve: the score on other rows after training on so many.",
     )
 
 
@@ -89,7 +93,7 @@ def suggest_configuration(
         target_sd=dataset.target_sd if dataset else asked.target_sd,
         constraints=asked.constraints.as_constraints(),
     )
-    observations = [Observation(each.configuration, each.score) for each in asked.observations]
+    observations = [Observation(each.configuration, each.score, each.anchor) for each in asked.observations]
     found = suggest(service.knowledge[task_type], question, observations, asked.seconds_left, asked.fits)
     return _as_response(found)
 

@@ -77,7 +77,6 @@ def grown(evidence: TabularEvidence, learned: Sequence[LearnedDataset]) -> Tabul
     vectors = np.stack([as_vector(each.metafeatures, task_type) for each in learned])
     metafeatures = np.concatenate([evidence.metafeatures, vectors])
     names = tuple(each.name for each in learned)
-    unknown = np.full(headline.shape, np.nan)
     seen = np.full((len(evidence.datasets), 2), np.nan)
     return replace(
         evidence,
@@ -93,6 +92,7 @@ def grown(evidence: TabularEvidence, learned: Sequence[LearnedDataset]) -> Tabul
             )
             for metric in metrics_of(task_type)
         },
+        curves={name: _with_gaps(values, len(learned)) for name, values in evidence.curves.items()},
         headline_losses=np.concatenate([evidence.headline_losses, headline]),
         headline_losses_a=np.concatenate([evidence.headline_losses_a, headline]),
         headline_losses_b=np.concatenate([evidence.headline_losses_b, headline]),
@@ -100,10 +100,15 @@ def grown(evidence: TabularEvidence, learned: Sequence[LearnedDataset]) -> Tabul
         regret_b=np.concatenate([evidence.regret_b, regret]),
         inferred_ranges=np.concatenate([seen, ranges]),
         # Costs are learned where they were measured under one protocol on one kind of machine.
-        predict_seconds=np.concatenate([evidence.predict_seconds, unknown]),
-        memory_bytes=np.concatenate([evidence.memory_bytes, unknown]),
-        fit_seconds=np.concatenate([evidence.fit_seconds, unknown]),
+        predict_seconds=_with_gaps(evidence.predict_seconds, len(learned)),
+        memory_bytes=_with_gaps(evidence.memory_bytes, len(learned)),
+        fit_seconds=_with_gaps(evidence.fit_seconds, len(learned)),
     )
+
+
+def _with_gaps(values: FloatArray, n_rows: int) -> FloatArray:
+    """So many more datasets of which nobody knows."""
+    return np.concatenate([values, np.full((n_rows, *values.shape[1:]), np.nan)])
 
 
 def infer_ranges(complete: FloatArray, partial: FloatArray) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from app.metalearning import protocol
 from app.metalearning.baselines import normalised_regret
 from app.metalearning.evidence import Evidence
 from app.metalearning.metafeatures import LEARNED, as_vector
@@ -21,7 +22,7 @@ DATA_DIR = Path(__file__).parent / "data"
 # A configuration counts once it was tried on this share of the datasets; before, it is still being measured.
 _TRIED = 0.95
 
-_LOSSES = "losses_"  # how the arrays of losses by metric are called in a file
+_LOSSES, _CURVES = "losses_", "curves_"  # how the arrays by metric are called in a file
 _SCORES = [pa.field(name, pa.float64()) for name in METRICS]
 EVALUATION_SCHEMA = pa.schema(
     [
@@ -100,6 +101,9 @@ class TabularEvidence(Evidence):
 
     task_type: TaskType
     losses: dict[str, FloatArray]  # metric → (D, C), comparable between datasets
+    curves: dict[
+        str, FloatArray
+    ]  # metric → (D, C, A): the same after training on so few rows (`protocol.ANCHORS`)
     predict_seconds: FloatArray  # (D, C), per 1,000 rows
     memory_bytes: FloatArray  # (D, C)
     fit_seconds: FloatArray  # (D, C), CPU seconds of one fit on a full training set
@@ -115,6 +119,7 @@ class TabularEvidence(Evidence):
         return replace(
             super().of(rows),
             losses={name: values[rows] for name, values in self.losses.items()},
+            curves={name: values[rows] for name, values in self.curves.items()},
             predict_seconds=self.predict_seconds[rows],
             memory_bytes=self.memory_bytes[rows],
             fit_seconds=self.fit_seconds[rows],
@@ -126,9 +131,10 @@ class TabularEvidence(Evidence):
         arrays: dict[str, Any] = {
             field.name: np.array(getattr(self, field.name))
             for field in fields(self)
-            if field.name not in {"losses", "task_type"} and getattr(self, field.name) is not None
+            if field.name not in {"losses", "curves", "task_type"} and getattr(self, field.name) is not None
         }
-        return arrays | {f"{_LOSSES}{name}": values for name, values in self.losses.items()}
+        arrays |= {f"{_LOSSES}{name}": values for name, values in self.losses.items()}
+        return arrays | {f"{_CURVES}{name}": values for name, values in self.curves.items()}
 
     def save(self, path: Path) -> None:
         """Write the arrays."""
@@ -139,11 +145,12 @@ class TabularEvidence(Evidence):
     def of_arrays(cls, arrays: Mapping[str, Any], task_type: TaskType) -> Self:
         """The inverse of `arrays`."""
         found = dict(arrays)
-        losses = {
-            name.removeprefix(_LOSSES): found.pop(name) for name in list(found) if name.startswith(_LOSSES)
-        }
+        losses, curves = (
+            {name.removeprefix(prefix): found.pop(name) for name in list(found) if name.startswith(prefix)}
+            for prefix in (_LOSSES, _CURVES)
+        )
         names = {name: tuple(values.tolist()) for name, values in found.items() if values.dtype.kind == "U"}
-        return cls(task_type=task_type, losses=losses, **found | names)
+        return cls(task_type=task_type, losses=losses, curves=curves, **found | names)
 
 
 def compile_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> TabularEvidence:
@@ -176,6 +183,7 @@ def compile_evidence(task_type: TaskType, folder: Path = DATA_DIR) -> TabularEvi
         metafeature_names=LEARNED,
         metafeatures=vectors,
         losses={metric.name: _losses(table, metric, "") for metric in metrics_of(task_type)},
+        curves={metric.name: _curves(table, metric) for metric in metrics_of(task_type)},
         headline_losses=headline,
         headline_losses_a=headline_a,
         headline_losses_b=headline_b,
@@ -203,12 +211,23 @@ def _headline_losses(table: list[list[dict[str, Any]]], part: str) -> FloatArray
 
 
 def _losses(table: list[list[dict[str, Any]]], metric: Metric, part: str) -> FloatArray:
-    scores = _column(table, metric.name + part)
-    scales = [
-        loss_scale(metric, target_sd=row[0]["target_sd"] or 1.0, prior_entropy=row[0]["prior_entropy"] or 1.0)
-        for row in table
-    ]
-    return metric.loss(scores, np.array(scales)[:, None])
+    return metric.loss(_column(table, metric.name + part), _scales(table, metric)[:, None])
+
+
+def _curves(table: list[list[dict[str, Any]]], metric: Metric) -> FloatArray:
+    scores = np.full((len(table), len(table[0]), len(protocol.ANCHORS)), np.nan)
+    for place, row in enumerate(table):
+        for index, cell in enumerate(row):
+            for point in cell["learning_curve"] or ():
+                if point[metric.name] is not None:
+                    scores[place, index, protocol.ANCHORS.index(point["anchor"])] = point[metric.name]
+    return metric.loss(scores, _scales(table, metric)[:, None, None])
+
+
+def _scales(table: list[list[dict[str, Any]]], metric: Metric) -> FloatArray:
+    """What one unit of loss is on each dataset, shape (D,)."""
+    known = [(row[0]["target_sd"] or 1.0, row[0]["prior_entropy"] or 1.0) for row in table]
+    return np.array([loss_scale(metric, target_sd=sd, prior_entropy=entropy) for sd, entropy in known])
 
 
 def _fold_noise(row: list[dict[str, Any]]) -> float:

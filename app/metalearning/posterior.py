@@ -22,6 +22,8 @@ BEST, WORST = -1.5, 2.0
 _LEAST_SCALE = 0.005
 # Prior variance of the level that all configurations share, and variance of one result, in profile units.
 _LEVEL_VARIANCE, _NOISE_VARIANCE = 4.0, 0.02
+# The same of a point of a learning curve: one fold, few rows.
+_POINT_NOISE_VARIANCE = 0.5
 _LEAST_VARIANCE = 1e-9  # so that configurations which always do the same can be drawn
 # The covariance counts similar datasets this much more than all alike.
 _COVARIANCE_TRUST = 0.5
@@ -63,9 +65,11 @@ class Profiles:
     @cached_property
     def values(self) -> FloatArray:
         """The profiles, shape (D, C): 0 is the median, -1 the best; failures are the worst, gaps 0."""
-        centred = self.losses - self._ranges[:, 1:]
-        profiles = np.clip(centred / self.scales[:, None], BEST, WORST)
-        return np.where(self.tried, np.nan_to_num(profiles, nan=WORST), 0.0)
+        return np.where(self.tried, np.nan_to_num(self.on_scale(self.losses), nan=WORST), 0.0)
+
+    def on_scale(self, losses: FloatArray) -> FloatArray:
+        """Other losses on the same datasets as parts of their profiles, shape (D, any number), NaN where missing."""
+        return np.clip((losses - self._ranges[:, 1:]) / self.scales[:, None], BEST, WORST)
 
 
 def _seen_ranges(losses: FloatArray) -> FloatArray:
@@ -80,21 +84,28 @@ class Prior:
     mean: FloatArray  # (C,)
     rests: FloatArray  # (D, C): what the mean leaves unexplained on every past dataset, times the root of its weight
     usual_scale: float  # what is one unit of the profile on datasets like it
+    n_points: int = 0  # the last so many numbers are points of learning curves
 
     @classmethod
-    def of(cls, profiles: Profiles, weights: FloatArray) -> "Prior":
+    def of(cls, profiles: Profiles, weights: FloatArray, points: FloatArray | None = None) -> "Prior":
         """What past datasets let expect; a gap teaches nothing.
 
         Args:
             profiles: of the past datasets.
             weights: how much each says about the new one, shape (D,), summing to 1.
+            points: losses after training on few rows, shape (D, P), which become the last P numbers of the profile.
         """
-        share = weights @ profiles.tried
-        mean = (weights @ profiles.values) / np.maximum(share, 1e-12)
+        values, tried = profiles.values, profiles.tried
+        if points is not None:
+            values = np.hstack([values, np.nan_to_num(profiles.on_scale(points))])
+            tried = np.hstack([tried, ~np.isnan(points)])
+        share = weights @ tried
+        mean = (weights @ values) / np.maximum(share, 1e-12)
         shared = _COVARIANCE_TRUST * weights + (1 - _COVARIANCE_TRUST) / len(weights)
-        rest = (profiles.values - mean) * profiles.tried
+        rest = (values - mean) * tried
         scale = math.exp(float(weights @ np.log(profiles.scales)))
-        return cls(np.asarray(mean), np.sqrt(shared)[:, None] * rest, scale)
+        n_points = 0 if points is None else points.shape[1]
+        return cls(np.asarray(mean), np.sqrt(shared)[:, None] * rest, scale, n_points)
 
     @cached_property
     def covariance(self) -> FloatArray:
@@ -112,7 +123,9 @@ class Prior:
         indices = np.array(list(scored), dtype=np.int64)
         losses = np.array(list(scored.values()), dtype=np.float64)
         covariance = self.covariance + _LEVEL_VARIANCE
-        among = covariance[np.ix_(indices, indices)] + _NOISE_VARIANCE * np.eye(len(indices))
+        is_point = indices >= len(self.mean) - self.n_points
+        noise = np.where(is_point, _POINT_NOISE_VARIANCE, _NOISE_VARIANCE)
+        among = covariance[np.ix_(indices, indices)] + np.diag(noise)
         whiten = np.linalg.inv(np.linalg.cholesky(among))
         scale, level, rest = self._most_likely_scale(losses, self.mean[indices], whiten)
         gain = whiten @ covariance[indices]

@@ -1,13 +1,14 @@
 """What to try next on a dataset, after what was measured on it already, wherever that was; and whether it is worth while."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from app.errors import InvalidRequestError, ScoreOutOfRangeError
+from app.metalearning import protocol
 from app.metalearning.constraints import feasible_among
 from app.metalearning.knowledge import Knowledge, known_size, usual_size
 from app.metalearning.metafeatures import as_vector
@@ -33,10 +34,14 @@ _LARGEST_LOSS = 1e12  # beyond it numbers are no numbers any more
 
 @dataclass(frozen=True)
 class Observation:
-    """A configuration that was measured on the dataset; no score where it failed."""
+    """A configuration that was measured on the dataset; no score where it failed.
+
+    With an anchor it is a point of a learning curve: the score on other rows after training on so many.
+    """
 
     configuration: str
     score: float | None
+    anchor: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,15 @@ def suggest(
     """
     vector = as_vector(question.metafeatures, question.task_type)
     metric = requested_metric(question.metric, question.task_type, question.n_classes)
-    observed = _as_losses(knowledge, question, metric, observations)
-    outlook = knowledge.by(metric, question.headline).hybrid.outlook(vector)
+    observed = _as_losses(knowledge, question, metric, [each for each in observations if each.anchor is None])
+    points = _as_points(knowledge, question, metric, observations)
+    outlook = _with_points(
+        knowledge, metric, knowledge.by(metric, question.headline).hybrid.outlook(vector), points
+    )
+    # Points follow the configurations in the profile.
+    seen = observed | {
+        len(knowledge.configurations) + place: loss for place, loss in enumerate(points.values())
+    }
     costs = predicted_costs(knowledge, vector, outlook.weights)
     feasible = feasible_among(knowledge.configurations, known_size(vector), costs, question.constraints)
     rows, columns, classes = usual_size(vector)
@@ -107,16 +119,16 @@ def suggest(
         if tries_left is None or tries_left * float(np.mean(seconds[left])) > seconds_left:
             cost = knowledge.costs.fit_seconds.law.per_gain(seconds, seconds_left)
     calibration = knowledge.report["calibration"][metric.name]
-    probability = _probability(metric, outlook, calibration, left, observed)
+    probability = _probability(metric, outlook, calibration, left, observed, seen)
     stop, because = _verdict(left, affordable, probability, calibration["stop_at"])
     following = None
     if affordable:
         # What is being measured counts as tried, with a result that nobody knows.
         places = {each.id: place for place, each in enumerate(knowledge.configurations)}
         unknown = dict.fromkeys((places[name] for name in pending if name in places), np.nan)
-        index = outlook.suggest_next(affordable, observed | unknown, cost)
+        index = outlook.suggest_next(affordable, observed | unknown | seen, cost)
         expected, improvement = _expect(
-            knowledge, question, metric, outlook, calibration, vector, observed, index
+            knowledge, question, metric, outlook, calibration, vector, observed, seen, index
         )
         following = Next(knowledge.configurations[index], expected, improvement, float(seconds[index]))
     return Suggestion(metric, following, probability, stop, because, feasible.excluded, knowledge.version)
@@ -154,6 +166,37 @@ def _as_losses(
     return {index: float(np.mean(values)) if values else np.nan for index, values in losses.items()}
 
 
+def _as_points(
+    knowledge: Knowledge, question: Question, metric: Metric, observations: Sequence[Observation]
+) -> dict[tuple[int, int], float]:
+    """Mean loss of every observed point of a learning curve, by the places of configuration and anchor.
+
+    Raises: as `_as_losses`; InvalidRequestError for another anchor.
+    """
+    points: dict[tuple[int, int], float] = {}
+    for anchor in sorted({each.anchor for each in observations if each.anchor is not None}):
+        if anchor not in protocol.ANCHORS:
+            raise InvalidRequestError(
+                f"Nothing is known of learning curves at {anchor} rows.",
+                f"Give scores after training on {', '.join(map(str, protocol.ANCHORS))} rows.",
+            )
+        told = [each for each in observations if each.anchor == anchor]
+        place = protocol.ANCHORS.index(anchor)
+        losses = _as_losses(knowledge, question, metric, told)
+        points |= {(index, place): loss for index, loss in losses.items()}
+    return points
+
+
+def _with_points(
+    knowledge: Knowledge, metric: Metric, outlook: HybridOutlook, points: Mapping[tuple[int, int], float]
+) -> HybridOutlook:
+    """The outlook that can be told of these points, in this order."""
+    if not points:
+        return outlook
+    curves = knowledge.evidence.curves[metric.name]
+    return replace(outlook, points=np.stack([curves[:, index, place] for index, place in points], axis=1))
+
+
 def _verdict(
     left: list[int], affordable: list[int], probability: float | None, stop_at: float
 ) -> tuple[bool, str]:
@@ -174,6 +217,7 @@ def _probability(
     calibration: dict[str, Any],
     left: list[int],
     observed: Mapping[int, float],
+    seen: Mapping[int, float],
 ) -> float | None:
     """That the best so far is nearly the best, as often as it was true on held-out datasets."""
     scored = [loss for loss in observed.values() if not np.isnan(loss)]
@@ -181,7 +225,7 @@ def _probability(
         return None
     if not left:
         return 1.0
-    told = probability_nearly_best(metric, outlook.posterior(observed), left, min(scored))
+    told = probability_nearly_best(metric, outlook.posterior(seen), left, min(scored))
     return mended_probability(calibration, told, len(scored))
 
 
@@ -205,19 +249,21 @@ def _expect(
     calibration: dict[str, Any],
     vector: FloatArray,
     observed: Mapping[int, float],
+    seen: Mapping[int, float],
     index: int,
 ) -> tuple[ExpectedPerformance, float | None]:
     """What to expect of a configuration: from the results so far, or from the metafeatures while there are none."""
     usual = expected_performances(knowledge, question, metric, vector)[index]
-    scored = [loss for loss in observed.values() if not np.isnan(loss)]
-    if not scored:
+    known = sum(not np.isnan(loss) for loss in seen.values())
+    if not known:
         return usual, None
-    posterior = outlook.posterior(observed)
+    posterior = outlook.posterior(seen)
     loss = float(posterior.losses[index])
-    reach = factor_after(calibration, len(scored)) * float(posterior.spread[index])
+    reach = factor_after(calibration, known) * float(posterior.spread[index])
     scale = question.loss_scale(metric)
     score, *ends = (float(metric.score(max(0.0, each), scale)) for each in (loss, loss - reach, loss + reach))
     if metric.larger_is_better:
         score, *ends = (max(each, metric.worst) for each in (score, *ends))
-    improvement = scale * float(posterior.expected_improvement(min(scored))[index])
+    scored = [each for each in observed.values() if not np.isnan(each)]
+    improvement = scale * float(posterior.expected_improvement(min(scored))[index]) if scored else None
     return ExpectedPerformance(score, min(ends), max(ends), usual.unit), improvement

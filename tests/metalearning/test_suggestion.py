@@ -4,6 +4,7 @@ import pytest
 from app.errors import InvalidRequestError, ScoreOutOfRangeError, UnknownConfigurationError
 from app.metalearning.constraints import Constraints
 from app.metalearning.metrics import METRICS
+from app.metalearning.protocol import ANCHORS
 from app.metalearning.recommendation import Question, recommend
 from app.metalearning.suggestion import Observation, suggest
 from app.metalearning.table import TaskType
@@ -146,3 +147,41 @@ def test_scale_of_the_target_does_not_matter(knowledge):
     assert found[0].next.configuration == found[1].next.configuration
     assert found[1].next.expected.score == pytest.approx(1000 * found[0].next.expected.score)
     assert found[1].next.expected_improvement == pytest.approx(1000 * found[0].next.expected_improvement)
+
+
+@pytest.mark.parametrize("task_type", TaskType)
+def test_points_of_learning_curves_move_the_choice_and_are_no_results(knowledge, task_type):
+    of = knowledge[task_type]
+    question = Question(task_type, known_metafeatures(of.evidence, 4), target_sd=1.0)
+    names = of.evidence.configurations
+    metric = question.headline
+    curves = of.evidence.curves[metric.name][4]
+    told = [
+        Observation(
+            names[index], float(metric.score(curves[index, place], question.loss_scale(metric))), anchor
+        )
+        for index in (0, 5, 9)
+        for place, anchor in enumerate(ANCHORS)
+        if not np.isnan(curves[index, place])
+    ]
+    assert told
+    cold, warm = suggest(of, question, []), suggest(of, question, told)
+    assert warm.probability_nearly_best is None
+    assert warm.next.expected_improvement is None
+    assert warm.next.expected != cold.next.expected
+    again = suggest(of, question, told[::-1]).next
+    assert again.configuration == warm.next.configuration
+    assert again.expected.score == pytest.approx(warm.next.expected.score)
+    full = Observation(warm.next.configuration.id, warm.next.expected.score)
+    after = suggest(of, question, [*told, full])
+    assert 0 <= after.probability_nearly_best <= 1
+    assert after.next.configuration.id != full.configuration
+    assert after.next.expected_improvement >= 0
+    failed = [Observation(each.configuration, None, each.anchor) for each in told]
+    assert suggest(of, question, failed).next.expected == cold.next.expected
+
+
+def test_points_elsewhere_on_the_curve_are_refused(knowledge):
+    question = Question(TaskType.REGRESSION, {"nr_inst": 800}, "r2")
+    with pytest.raises(InvalidRequestError, match="100 rows"):
+        suggest(knowledge[TaskType.REGRESSION], question, [Observation("reg-knn-5", 0.5, 100)])

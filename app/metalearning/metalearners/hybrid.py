@@ -17,6 +17,7 @@ from app.metalearning.table import FloatArray
 
 # So many picks cover for one another before results decide.
 N_GREEDY = 3
+_LEAST_GAIN = 1e-6  # so that of what promises nothing the cheapest is first
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,20 @@ class Hybrid:
 
 @dataclass(frozen=True)
 class HybridOutlook:
-    """What the known datasets, weighed, let expect on the new one."""
+    """What the known datasets, weighed, let expect on the new one.
+
+    Points of learning curves that are going to be observed count on from the configurations: what follows the last
+    configuration among the observed is the first point.
+    """
 
     learner: Hybrid
     weights: FloatArray  # (D,)
+    points: FloatArray | None = None  # (D, P): what these points were on the known datasets
 
     @cached_property
     def prior(self) -> Prior:
         """The new dataset's profile before anything is observed."""
-        return Prior.of(self.learner.profiles, self.weights)
+        return Prior.of(self.learner.profiles, self.weights, self.points)
 
     def rank(self, feasible: list[int], most: int | None = None) -> list[int]:
         """In proximity-weighted greedy order."""
@@ -66,11 +72,21 @@ class HybridOutlook:
     def suggest_next(
         self, feasible: list[int], observed: Mapping[int, float], cost: FloatArray | None = None
     ) -> int:
-        """Greedy while there are few results, then the largest expected improvement on the best of them, for its cost."""
-        losses = [loss for loss in observed.values() if not np.isnan(loss)]
-        if len(observed) < N_GREEDY or not losses:
-            return greedy_order(self.learner.regret, self.weights, feasible, list(observed), 1, cost)[0]
-        improvement = self.posterior(observed).expected_improvement(min(losses))
+        """Greedy while there are few results, then the largest expected improvement on the best of them, for its cost.
+
+        With points alone there is no best: then it is the least expected loss, from the median on.
+        """
+        n_configurations = self.learner.regret.shape[1]
+        results = {index: loss for index, loss in observed.items() if index < n_configurations}
+        losses = [loss for loss in results.values() if not np.isnan(loss)]
+        points = [loss for loss in observed.values() if not np.isnan(loss)][len(losses) :]
+        if not points and (len(results) < N_GREEDY or not losses):
+            return greedy_order(self.learner.regret, self.weights, feasible, list(results), 1, cost)[0]
+        posterior = self.posterior(observed)
+        if losses:
+            gain = posterior.expected_improvement(min(losses))
+        else:
+            gain = np.maximum(posterior.level - posterior.losses, 0.0) + _LEAST_GAIN
         if cost is not None:
-            improvement = improvement / cost
-        return max(feasible, key=lambda index: improvement[index])
+            gain = gain[: len(cost)] / cost
+        return max(feasible, key=lambda index: gain[index])
