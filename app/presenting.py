@@ -97,8 +97,10 @@ def progress_sentence(job: dict[str, Any]) -> str:
     """What the job does, the best so far, and the time left where it can be told."""
     state = job["progress"]
     running = [each["configuration"] for each in job["experiments"] if each["status"] == "running"]
-    best, left = state["best"], state["estimated_seconds_left"]
+    best, left, step = state["best"], state["estimated_seconds_left"], state["step"]
     said = [f"{state['phase']} {', '.join(running)}".strip()]
+    if step is not None:
+        said.append(f"{step['phase']} {step['done']} of {step['total']}")
     if best is not None:
         said.append(f"best {best['configuration']} ({best['metric']} {best['score']:.4g})")
     if left is not None:

@@ -35,7 +35,7 @@ def fresh(way: str) -> Iterator[Deployment]:
             # Not below one folder: the user of the Postgres server must be able to reach its own.
             return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"metaselect-{name}-")))
 
-        environment = {}
+        environment = {"RETRAIN_AFTER": "0"}  # minutes of computing that nobody asked for
         if way == DISTRIBUTED:
             server = stack.enter_context(servers.postgres_server(folder("postgres"), durable=True))
             environment["DATABASE_URL"] = servers.create_database(server, secrets.token_hex(8))

@@ -20,10 +20,21 @@ class BestResponse(ResponseModel):
     score: float
 
 
+class StepResponse(ResponseModel):
+    """How far a step is that is no experiment."""
+
+    phase: str
+    done: int
+    total: int
+
+
 class ProgressResponse(ResponseModel):
     """How far the job is."""
 
     phase: str
+    step: StepResponse | None = Field(
+        description="Of stacking or a retraining, as last told; null while there is none."
+    )
     experiments_done: int
     experiments_total: int
     best: BestResponse | None = Field(
@@ -42,6 +53,7 @@ def progress_of(detail: JobDetail) -> ProgressResponse:
     until = job.finished_at or detail.now
     return ProgressResponse(
         phase=job.phase,
+        step=StepResponse.model_validate(detail.step) if detail.step else None,
         experiments_done=done,
         experiments_total=len(detail.experiments),
         best=_best(detail),

@@ -1,8 +1,10 @@
 """What to try next on a dataset, after what was measured on it already, wherever that was; and whether it is worth while."""
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,8 @@ from app.metalearning.recommendation import (
 from app.metalearning.reporting import check_score, configuration_for
 from app.metalearning.table import FloatArray
 from app.metalearning.uncertainty import factor_after, mended_probability
+
+Key = TypeVar("Key", int, tuple[int, int])
 
 # Whoever stops when told to has a configuration within one percent of the best there is this often.
 ENOUGH = 0.95
@@ -92,109 +96,178 @@ def suggest(
     Raises: InvalidRequestError, of which unknown metafeatures, metrics, configurations and impossible scores are kinds;
         NothingFeasibleError.
     """
-    vector = as_vector(question.metafeatures, question.task_type)
-    metric = requested_metric(question.metric, question.task_type, question.n_classes)
-    observed = _as_losses(knowledge, question, metric, [each for each in observations if each.anchor is None])
-    points = _as_points(knowledge, question, metric, observations)
-    outlook = _with_points(
-        knowledge, metric, knowledge.by(metric, question.headline).hybrid.outlook(vector), points
-    )
-    # Points follow the configurations in the profile.
-    seen = observed | {
-        len(knowledge.configurations) + place: loss for place, loss in enumerate(points.values())
-    }
-    costs = predicted_costs(knowledge, vector, outlook.weights)
-    feasible = feasible_among(knowledge.configurations, known_size(vector), costs, question.constraints)
-    rows, columns, classes = usual_size(vector)
+    known = _Told.of(knowledge, question, observations)
+    outlook = known.outlook
+    costs = predicted_costs(knowledge, known.vector, outlook.weights)
+    feasible = feasible_among(knowledge.configurations, known_size(known.vector), costs, question.constraints)
+    rows, columns, classes = usual_size(known.vector)
     rows = rows if most_rows is None else min(rows, most_rows)
     seconds = fits * knowledge.costs.fit_seconds.predict(rows, columns, classes, outlook.weights)
     left = [
         index
         for index in feasible.indices
-        if index not in observed and knowledge.configurations[index].id not in pending
+        if index not in known.results and knowledge.configurations[index].id not in pending
     ]
     affordable, cost = left, None
     if seconds_left is not None:
         affordable = [index for index in left if seconds[index] <= seconds_left]
         if tries_left is None or tries_left * float(np.mean(seconds[left])) > seconds_left:
             cost = knowledge.costs.fit_seconds.law.per_gain(seconds, seconds_left)
-    calibration = knowledge.report["calibration"][metric.name]
-    probability = _probability(metric, outlook, calibration, left, observed, seen)
-    stop, because = _verdict(left, affordable, probability, calibration["stop_at"])
+    probability = known.probability_nearly_best(left)
+    stop, because = _verdict(left, affordable, probability, known.calibration["stop_at"])
     following = None
     if affordable:
         # What is being measured counts as tried, with a result that nobody knows.
-        places = {each.id: place for place, each in enumerate(knowledge.configurations)}
-        unknown = dict.fromkeys((places[name] for name in pending if name in places), np.nan)
-        index = outlook.suggest_next(affordable, observed | unknown | seen, cost)
-        expected, improvement = _expect(
-            knowledge, question, metric, outlook, calibration, vector, observed, seen, index
-        )
+        unknown = dict.fromkeys((known.places[name] for name in pending if name in known.places), np.nan)
+        index = outlook.suggest_next(affordable, known.results | unknown | known.seen, cost)
+        expected, improvement = known.expect(index)
         following = Next(knowledge.configurations[index], expected, improvement, float(seconds[index]))
-    return Suggestion(metric, following, probability, stop, because, feasible.excluded, knowledge.version)
+    return Suggestion(
+        known.metric, following, probability, stop, because, feasible.excluded, knowledge.version
+    )
 
 
-def _as_losses(
-    knowledge: Knowledge, question: Question, metric: Metric, observations: Sequence[Observation]
-) -> dict[int, float]:
-    """Mean loss of every observed configuration that the evidence knows, NaN where it only failed.
+@dataclass(frozen=True)
+class _Told:
+    """What is told of the dataset: its metafeatures, results of configurations, and points of learning curves."""
+
+    knowledge: Knowledge
+    question: Question
+    metric: Metric
+    vector: FloatArray
+    places: dict[str, int]  # of the configurations in the evidence
+    results: dict[int, float]  # configuration → mean loss, NaN where it only failed
+    points: dict[tuple[int, int], float]  # configuration and place of the anchor → the same of a point
+    best: float | None  # the least loss of all results, those of configurations without evidence too
+
+    @classmethod
+    def of(cls, knowledge: Knowledge, question: Question, observations: Sequence[Observation]) -> "_Told":
+        """Raises: InvalidRequestError, of which all refusals are kinds."""
+        vector = as_vector(question.metafeatures, question.task_type)
+        metric = requested_metric(question.metric, question.task_type, question.n_classes)
+        if metric.name in {"rmse", "mae"} and not question.target_sd and observations:
+            raise InvalidRequestError(
+                f"{metric.name} is in the target's unit, which nothing tells.",
+                "Give target_sd, the target's standard deviation; or scores of r2.",
+            )
+        losses = [(each, _loss(question, metric, each)) for each in observations]
+        places = {each.id: place for place, each in enumerate(knowledge.configurations)}
+        # What nobody has measured elsewhere teaches nothing about others.
+        told = [
+            (places[each.configuration], each.anchor, loss)
+            for each, loss in losses
+            if each.configuration in places
+        ]
+        full = [loss for each, loss in losses if each.anchor is None and not np.isnan(loss)]
+        return cls(
+            knowledge,
+            question,
+            metric,
+            vector,
+            places,
+            results=_means((index, loss) for index, anchor, loss in told if anchor is None),
+            points=_means(
+                ((index, protocol.ANCHORS.index(anchor)), loss)
+                for index, anchor, loss in told
+                if anchor is not None
+            ),
+            best=min(full, default=None),
+        )
+
+    @cached_property
+    def outlook(self) -> HybridOutlook:
+        """What the known datasets let expect, of the points too that were observed."""
+        outlook = self.knowledge.by(self.metric, self.question.headline).hybrid.outlook(self.vector)
+        if not self.points:
+            return outlook
+        curves = self.knowledge.evidence.curves[self.metric.name]
+        return replace(
+            outlook, points=np.stack([curves[:, index, place] for index, place in self.points], axis=1)
+        )
+
+    @cached_property
+    def seen(self) -> dict[int, float]:
+        """Results and points as the outlook counts them: points follow the configurations."""
+        first = len(self.knowledge.configurations)
+        return self.results | {first + place: loss for place, loss in enumerate(self.points.values())}
+
+    @cached_property
+    def n_seen(self) -> int:
+        """How many of them have a loss."""
+        return sum(not np.isnan(loss) for loss in self.seen.values())
+
+    @cached_property
+    def posterior(self) -> Posterior | None:
+        """What they let expect; None where nothing has a loss."""
+        return self.outlook.posterior(self.seen) if self.n_seen else None
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """How told uncertainty has to be mended for this metric."""
+        calibration: dict[str, Any] = self.knowledge.report["calibration"][self.metric.name]
+        return calibration
+
+    def probability_nearly_best(self, left: list[int]) -> float | None:
+        """That the best so far is nearly the best, as often as it was true on held-out datasets; None without a best."""
+        if self.best is None or self.posterior is None:
+            return None
+        if not left:
+            return 1.0
+        told = probability_nearly_best(self.metric, self.posterior, left, self.best)
+        return mended_probability(self.calibration, told, self.n_seen)
+
+    def expect(self, index: int) -> tuple[ExpectedPerformance, float | None]:
+        """What to expect of a configuration: from what was seen, or from the metafeatures while that is nothing."""
+        metric, posterior = self.metric, self.posterior
+        usual = expected_performances(self.knowledge, self.question, metric, self.vector)[index]
+        if posterior is None:
+            return usual, None
+        loss = float(posterior.losses[index])
+        reach = factor_after(self.calibration, self.n_seen) * float(posterior.spread[index])
+        scale = self.question.loss_scale(metric)
+        score, *ends = (
+            float(metric.score(max(0.0, each), scale)) for each in (loss, loss - reach, loss + reach)
+        )
+        if metric.larger_is_better:
+            score, *ends = (max(each, metric.worst) for each in (score, *ends))
+        improvement = None
+        if self.best is not None:
+            improvement = scale * float(posterior.expected_improvement(self.best)[index])
+        return ExpectedPerformance(score, min(ends), max(ends), usual.unit), improvement
+
+
+def _loss(question: Question, metric: Metric, told: Observation) -> float:
+    """The loss that a score is, NaN where it failed.
 
     Raises: UnknownConfigurationError, ScoreOutOfRangeError, InvalidRequestError.
     """
-    if metric.name in {"rmse", "mae"} and not question.target_sd and observations:
+    name = told.configuration
+    configuration_for(name, question.task_type)
+    if told.anchor is not None and told.anchor not in protocol.ANCHORS:
         raise InvalidRequestError(
-            f"{metric.name} is in the target's unit, which nothing tells.",
-            "Give target_sd, the target's standard deviation; or scores of r2.",
+            f"Nothing is known of learning curves at {told.anchor} rows.",
+            f"Give scores after training on {', '.join(map(str, protocol.ANCHORS))} rows.",
         )
-    places = {configuration.id: index for index, configuration in enumerate(knowledge.configurations)}
-    losses: dict[int, list[float]] = {}
-    for each in observations:
-        name = each.configuration
-        configuration_for(name, question.task_type)
-        if each.score is not None:
-            check_score(name, metric, each.score)
-        loss = np.nan if each.score is None else float(metric.loss(each.score, question.loss_scale(metric)))
-        if loss > _LARGEST_LOSS:
-            raise ScoreOutOfRangeError(
-                f"{name} has {metric.name} {each.score:g}, which is {loss:.1g} times that of knowing nothing.",
-                "Leave it out, or give null: it failed.",
-            )
-        if name in places:  # what nobody has measured elsewhere teaches nothing about others
-            losses.setdefault(places[name], [])
-            if each.score is not None:
-                losses[places[name]].append(loss)
-    return {index: float(np.mean(values)) if values else np.nan for index, values in losses.items()}
+    if told.score is None:
+        return math.nan
+    check_score(name, metric, told.score)
+    loss = float(metric.loss(told.score, question.loss_scale(metric)))
+    if loss > _LARGEST_LOSS:
+        raise ScoreOutOfRangeError(
+            f"{name} has {metric.name} {told.score:g}, which is {loss:.1g} times that of knowing nothing.",
+            "Leave it out, or give null: it failed.",
+        )
+    return loss
 
 
-def _as_points(
-    knowledge: Knowledge, question: Question, metric: Metric, observations: Sequence[Observation]
-) -> dict[tuple[int, int], float]:
-    """Mean loss of every observed point of a learning curve, by the places of configuration and anchor.
-
-    Raises: as `_as_losses`; InvalidRequestError for another anchor.
-    """
-    points: dict[tuple[int, int], float] = {}
-    for anchor in sorted({each.anchor for each in observations if each.anchor is not None}):
-        if anchor not in protocol.ANCHORS:
-            raise InvalidRequestError(
-                f"Nothing is known of learning curves at {anchor} rows.",
-                f"Give scores after training on {', '.join(map(str, protocol.ANCHORS))} rows.",
-            )
-        told = [each for each in observations if each.anchor == anchor]
-        place = protocol.ANCHORS.index(anchor)
-        losses = _as_losses(knowledge, question, metric, told)
-        points |= {(index, place): loss for index, loss in losses.items()}
-    return points
-
-
-def _with_points(
-    knowledge: Knowledge, metric: Metric, outlook: HybridOutlook, points: Mapping[tuple[int, int], float]
-) -> HybridOutlook:
-    """The outlook that can be told of these points, in this order."""
-    if not points:
-        return outlook
-    curves = knowledge.evidence.curves[metric.name]
-    return replace(outlook, points=np.stack([curves[:, index, place] for index, place in points], axis=1))
+def _means(told: Iterable[tuple[Key, float]]) -> dict[Key, float]:
+    """The mean loss of everything that was told of, NaN where it only failed, in an order that does not depend on theirs."""
+    losses: dict[Key, list[float]] = {}
+    for key, loss in told:
+        losses.setdefault(key, [])
+        if not math.isnan(loss):
+            losses[key].append(loss)
+    return {key: float(np.mean(losses[key])) if losses[key] else math.nan for key in sorted(losses)}
 
 
 def _verdict(
@@ -211,24 +284,6 @@ def _verdict(
     return probability >= stop_at, told
 
 
-def _probability(
-    metric: Metric,
-    outlook: HybridOutlook,
-    calibration: dict[str, Any],
-    left: list[int],
-    observed: Mapping[int, float],
-    seen: Mapping[int, float],
-) -> float | None:
-    """That the best so far is nearly the best, as often as it was true on held-out datasets."""
-    scored = [loss for loss in observed.values() if not np.isnan(loss)]
-    if not scored:
-        return None
-    if not left:
-        return 1.0
-    told = probability_nearly_best(metric, outlook.posterior(seen), left, min(scored))
-    return mended_probability(calibration, told, len(scored))
-
-
 def probability_nearly_best(metric: Metric, posterior: Posterior, left: list[int], best: float) -> float:
     """The share of joint draws in which nothing that is left is more than one percent better than the best loss so far."""
     draws = posterior.draws()[:, left].min(axis=1, initial=best)
@@ -239,31 +294,3 @@ def is_nearly(metric: Metric, loss: float, best: float | FloatArray) -> npt.NDAr
     """Whether the score of a loss is within one percent of the best there is; the unit of losses does not matter."""
     there_is = metric.score(best)
     return np.asarray(np.abs(metric.score(loss) - there_is) <= _NEARLY * np.abs(there_is))
-
-
-def _expect(
-    knowledge: Knowledge,
-    question: Question,
-    metric: Metric,
-    outlook: HybridOutlook,
-    calibration: dict[str, Any],
-    vector: FloatArray,
-    observed: Mapping[int, float],
-    seen: Mapping[int, float],
-    index: int,
-) -> tuple[ExpectedPerformance, float | None]:
-    """What to expect of a configuration: from the results so far, or from the metafeatures while there are none."""
-    usual = expected_performances(knowledge, question, metric, vector)[index]
-    known = sum(not np.isnan(loss) for loss in seen.values())
-    if not known:
-        return usual, None
-    posterior = outlook.posterior(seen)
-    loss = float(posterior.losses[index])
-    reach = factor_after(calibration, known) * float(posterior.spread[index])
-    scale = question.loss_scale(metric)
-    score, *ends = (float(metric.score(max(0.0, each), scale)) for each in (loss, loss - reach, loss + reach))
-    if metric.larger_is_better:
-        score, *ends = (max(each, metric.worst) for each in (score, *ends))
-    scored = [each for each in observed.values() if not np.isnan(each)]
-    improvement = scale * float(posterior.expected_improvement(min(scored))[index]) if scored else None
-    return ExpectedPerformance(score, min(ends), max(ends), usual.unit), improvement

@@ -38,6 +38,7 @@ class JobDetail:
     experiments: tuple[tuple[Experiment, Task], ...]
     now: float
     recommended: dict[str, Any] | None = None  # the recommendation that an active job verifies
+    step: dict[str, Any] | None = None  # how far the running task is that is no experiment
 
 
 def begin_verification(
@@ -202,8 +203,14 @@ def detail(session: Session, owner: str, job_id: str) -> JobDetail:
     if job.status in ACTIVE and job.recommendation_id is not None:
         body = select(Recommendation.body).where(Recommendation.id == job.recommendation_id)
         recommended = session.scalars(body).one()
+    step = None
+    if job.status == "running" and job.phase != EXPERIMENTING:
+        running = select(Task.progress).where(
+            Task.job_id == job_id, Task.kind != "experiment", Task.status == "running"
+        )
+        step = session.scalars(running).first()
     experiments = tuple((experiment, task) for experiment, task in rows)
-    return JobDetail(job, experiments, session.scalars(select(now())).one(), recommended)
+    return JobDetail(job, experiments, session.scalars(select(now())).one(), recommended, step)
 
 
 def ended_experiments(

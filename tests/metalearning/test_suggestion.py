@@ -4,6 +4,7 @@ import pytest
 from app.errors import InvalidRequestError, ScoreOutOfRangeError, UnknownConfigurationError
 from app.metalearning.constraints import Constraints
 from app.metalearning.metrics import METRICS
+from app.metalearning.portfolio import CONFIGURATIONS
 from app.metalearning.protocol import ANCHORS
 from app.metalearning.recommendation import Question, recommend
 from app.metalearning.suggestion import Observation, suggest
@@ -169,9 +170,7 @@ def test_points_of_learning_curves_move_the_choice_and_are_no_results(knowledge,
     assert warm.probability_nearly_best is None
     assert warm.next.expected_improvement is None
     assert warm.next.expected != cold.next.expected
-    again = suggest(of, question, told[::-1]).next
-    assert again.configuration == warm.next.configuration
-    assert again.expected.score == pytest.approx(warm.next.expected.score)
+    assert suggest(of, question, told[::-1]) == warm
     full = Observation(warm.next.configuration.id, warm.next.expected.score)
     after = suggest(of, question, [*told, full])
     assert 0 <= after.probability_nearly_best <= 1
@@ -185,3 +184,18 @@ def test_points_elsewhere_on_the_curve_are_refused(knowledge):
     question = Question(TaskType.REGRESSION, {"nr_inst": 800}, "r2")
     with pytest.raises(InvalidRequestError, match="100 rows"):
         suggest(knowledge[TaskType.REGRESSION], question, [Observation("reg-knn-5", 0.5, 100)])
+
+
+def test_the_best_may_be_what_there_is_no_evidence_of(knowledge):
+    of = knowledge[CLASSIFICATION]
+    unknown = next(
+        name
+        for name, each in CONFIGURATIONS.items()
+        if each.task_type is CLASSIFICATION and name not in of.evidence.configurations
+    )
+    question = Question(CLASSIFICATION, known_metafeatures(of.evidence, 4), "accuracy")
+    known = [Observation(name, 0.6) for name in of.evidence.configurations[:4]]
+    before, after = (suggest(of, question, [*known, *more]) for more in ([], [Observation(unknown, 1.0)]))
+    assert after.next.expected_improvement < before.next.expected_improvement
+    assert after.probability_nearly_best > before.probability_nearly_best
+    assert suggest(of, question, [Observation(unknown, 0.9)]).probability_nearly_best is None

@@ -19,7 +19,7 @@ from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.portfolio import CONFIGURATIONS
 from app.metalearning.protocol import PROTOCOL
 from app.metalearning.table import TaskType
-from app.store import blobs, jobs, learning, promotions, reports
+from app.store import blobs, jobs, learning, promotions, reports, tasks
 from app.store.database import Database
 from app.store.tables import Blob, Dataset, Evaluation, Job, MetaLearner, Promotion, Task
 from tests.store.rows import dataset_row
@@ -183,8 +183,8 @@ def test_own_measurements_teach_unless_their_owner_says_no(database: Database) -
                 session, owner="local", dataset_id=dataset.id, time_budget_seconds=60,
                 configurations=[CONFIGURATIONS[name] for name in NAMES],
             )  # fmt: skip
-            tasks = session.scalars(select(Task.id).where(Task.job_id == job.id).order_by(Task.id)).all()
-            for task_id, name in zip(tasks, NAMES, strict=True):
+            ids = session.scalars(select(Task.id).where(Task.job_id == job.id).order_by(Task.id)).all()
+            for task_id, name in zip(ids, NAMES, strict=True):
                 failed = name == NAMES[3]
                 session.add(
                     Evaluation(
@@ -293,3 +293,14 @@ def test_roll_back_passes_over_what_was_withdrawn(database: Database, tmp_path: 
 def test_unknown_source_is_refused(database: Database) -> None:
     with pytest.raises(SourceNotFoundError):
         write(database, lambda session: reports.trust(session, "src_unknown", trusted=True))
+
+
+def test_how_far_a_retraining_is_can_be_polled(database: Database) -> None:
+    trust(database, report(database))
+    job_id = begin(database)
+    held = claim(database)
+    assert held is not None
+    told = {"kind": "progress", "phase": "regression, regret", "done": 3, "total": 20}
+    write(database, lambda session: tasks.renew(session, held, 10.0, told))
+    with database.read() as session:
+        assert jobs.detail(session, "local", job_id).step == told
