@@ -24,6 +24,7 @@ from app.store.tables import Dataset, EvaluationReport, EvaluationSource
 router = APIRouter(tags=["evaluations"])
 
 Scores = dict[str, float]
+ShortText = Annotated[str, Field(max_length=100)]
 
 
 class EvaluationRequest(RequestModel):
@@ -45,7 +46,9 @@ class ProvenanceRequest(RequestModel):
         default=None, max_length=2000, description="Where the measurements are published."
     )
     protocol: str | None = Field(default=None, max_length=2000, description="Folds, seeds, limits.")
-    versions: dict[str, str] = Field(default_factory=dict, max_length=50, description="Of libraries.")
+    versions: dict[ShortText, ShortText] = Field(
+        default_factory=dict, max_length=50, description="Of libraries."
+    )
     measured_at: datetime | None = None
 
 

@@ -48,7 +48,8 @@ class JobRequest(RequestModel):
         default=DEFAULT_BUDGET_SECONDS,
         ge=1,
         le=86_400,
-        description="For the whole job, from when a worker takes it up. A verification keeps the last quarter for stacking.",
+        description="For the whole job, from when a worker takes it up. A verification keeps the last quarter for stacking; "
+        "a retraining has an hour unless told otherwise.",
     )
 
     @model_validator(mode="after")
@@ -155,12 +156,13 @@ def _begin(
     service: Service, session: Session, owner: str, request: JobRequest
 ) -> tuple[Job, tuple[str, ...]]:
     """The job that was asked for, and the queues that its tasks are in."""
+    seconds, is_given = request.time_budget_seconds, "time_budget_seconds" in request.model_fields_set
     if request.task_type is not None:
         job = jobs.begin_retraining(
             session,
             owner=owner,
             task_type=request.task_type,
-            time_budget_seconds=request.time_budget_seconds,
+            time_budget_seconds=seconds if is_given else jobs.RETRAINING_SECONDS,
             origin=_origin(),
         )
         return job, ("cpu",)
@@ -174,7 +176,7 @@ def _begin(
             dataset,
             configurations,
             metric=request.metric,
-            time_budget_seconds=request.time_budget_seconds,
+            time_budget_seconds=seconds,
             recommendation_id=None,
         )
     return job, tuple(each.algorithm.queue for each in configurations)

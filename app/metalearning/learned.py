@@ -49,12 +49,13 @@ class LearnedDataset:
         return sum(scores is not None and metric in scores for scores in self.scores.values())
 
     def losses(self, metric: Metric, configurations: Sequence[str]) -> FloatArray:
-        """Loss of every configuration, shape (C,), NaN where it failed or nobody tried."""
+        """Loss of every configuration, shape (C,), NaN where it failed or nobody tried; the useless are all alike."""
         entropy_bits = self.metafeatures.get("class_ent")
         entropy = math.log(2) * entropy_bits if entropy_bits else math.log(max(2, self.n_classes))
         scale = loss_scale(metric, target_sd=self.target_sd or math.nan, prior_entropy=entropy)
         scores = [(self.scores.get(name) or {}).get(metric.name) for name in configurations]
-        return metric.loss(np.array([np.nan if each is None else each for each in scores]), scale)
+        losses = metric.loss(np.array([np.nan if each is None else each for each in scores]), scale)
+        return np.minimum(losses, LARGEST_LOSS)
 
 
 def grown(evidence: TabularEvidence, learned: Sequence[LearnedDataset]) -> TabularEvidence:
@@ -126,10 +127,9 @@ def infer_ranges(complete: FloatArray, partial: FloatArray) -> FloatArray:
     for row, losses in enumerate(partial):
         known = np.flatnonzero(~np.isnan(losses))
         if len(known) >= FEWEST_SCORES:
-            seen = np.minimum(losses, max(LARGEST_LOSS, float(np.nanmin(losses))))
-            posterior = prior.condition({int(index): float(seen[index]) for index in known})
+            posterior = prior.condition({int(index): float(losses[index]) for index in known})
             expected = posterior.losses
-            expected[known] = seen[known]
+            expected[known] = losses[known]
             ranges[row] = expected.min(), np.median(expected)
     return ranges
 

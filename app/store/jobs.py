@@ -28,6 +28,7 @@ from app.store.tables import (
 ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")
 STACKING, DONE = "stacking", "done"
+RETRAINING_SECONDS = 3600.0  # many times what it takes
 
 
 @dataclass(frozen=True)

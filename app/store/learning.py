@@ -82,7 +82,15 @@ def _counted(rows: Any, what: Any) -> Any:
 def _measured_rows(task_type: TaskType) -> Any:
     """Newest first."""
     return (
-        select(Evaluation, Dataset)
+        select(
+            Evaluation.owner,
+            Evaluation.configuration,
+            Evaluation.fingerprint,
+            Evaluation.status,
+            Evaluation.result["scores"].label("scores"),
+            Dataset.metafeatures,
+            Dataset.target_sd,
+        )
         .join(Dataset, Dataset.id == Evaluation.dataset_id)
         .where(
             Dataset.contribute,
@@ -96,13 +104,10 @@ def _measured_rows(task_type: TaskType) -> Any:
 
 
 def _measured(session: Session, task_type: TaskType) -> Iterator[_Lesson]:
-    for evaluation, dataset in session.execute(_measured_rows(task_type)):
-        scores = evaluation.result.get("scores") if evaluation.status == "ok" else None
-        if _is_of_today(evaluation.configuration, evaluation.fingerprint):
-            described = _described(
-                task_type, dataset.metafeatures, dataset.target_sd, {evaluation.configuration: scores}
-            )
-            yield _Lesson(evaluation.owner, described)
+    for row in session.execute(_measured_rows(task_type)):
+        if _is_of_today(row.configuration, row.fingerprint):
+            scores = {row.configuration: row.scores if row.status == "ok" else None}
+            yield _Lesson(row.owner, _described(task_type, row.metafeatures, row.target_sd, scores))
 
 
 def _reported_rows(task_type: TaskType) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from app.metalearning.baselines import WORST_REGRET
+from app.metalearning.experience import LARGEST_LOSS
 from app.metalearning.knowledge import dump, load_knowledge, read
 from app.metalearning.learned import LearnedDataset, as_lines, grown, infer_ranges, of_lines
 from app.metalearning.metrics import METRICS, headline_metric, metrics_of
@@ -151,3 +152,13 @@ def test_only_what_beats_the_portfolio_and_is_no_worse_is_promoted(
     verdict = judge(candidate, {"default": "forest", "score": {"forest": present, "portfolio": 0.5}})
     assert verdict.promoted is promoted
     assert (verdict.candidate, verdict.current, verdict.portfolio) == (mine, present, portfolio)
+
+
+def test_hopeless_scores_stay_within_what_is_known() -> None:
+    scores = {name: {"rmse": 1e300} for name in EVIDENCE.configurations[:4]}
+    more = grown(EVIDENCE, [dataclasses.replace(learned(), scores=scores)])
+    assert np.nanmax(more.headline_losses[-1]) == LARGEST_LOSS
+    assert np.isfinite(more.inferred_ranges).any()
+    known = Profiles(more.headline_losses, ~np.isnan(more.regret), more.inferred_ranges)
+    assert np.isfinite(known.values).all()
+    assert np.isfinite(known.scales).all()

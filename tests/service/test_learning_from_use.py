@@ -103,6 +103,14 @@ def test_a_regression_needs_the_targets_spread(api: TestClient) -> None:
     assert api.post("/evaluations", json=body | {"target_sd": 4.0}).status_code == 201
 
 
+def test_odd_words_and_hopeless_scores_do_no_harm(api: TestClient) -> None:
+    """Postgres has no NUL in its texts; and a hopeless model is only that."""
+    odd = api.post("/evaluations", json=REPORT | {"provenance": {"protocol": "a\0b"}})
+    assert odd.status_code in {201, 422}, odd.text
+    hopeless = [RESULTS[0] | {"scores": {"roc_auc": 0.0, "log_loss": 1e300}}, *RESULTS[1:]]
+    assert api.post("/evaluations", json=REPORT | {"evaluations": hopeless}).status_code == 201
+
+
 def test_an_owner_has_a_cap(api: TestClient) -> None:
     for _ in range(2):
         assert api.post("/evaluations", json=REPORT).status_code == 201

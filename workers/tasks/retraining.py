@@ -25,7 +25,6 @@ from workers.training.contract import KNOWLEDGE_FILE, LEARNED_FILE
 
 OWNER = "local"  # whose jobs these are: of who runs the service, who is everybody until there are keys
 _LESSONS_FILE = "lessons.json"
-_SECONDS = 3600.0  # several times what it takes
 
 
 def begin_due(database: Database, after: int) -> bool:
@@ -38,7 +37,9 @@ def begin_due(database: Database, after: int) -> bool:
             if abs(learning.count(session, task_type) - known) < after:
                 continue
         with database.write() as session, suppress(RetrainingUnderWayError, NothingToLearnError):
-            jobs.begin_retraining(session, owner=OWNER, task_type=task_type, time_budget_seconds=_SECONDS)
+            jobs.begin_retraining(
+                session, owner=OWNER, task_type=task_type, time_budget_seconds=jobs.RETRAINING_SECONDS
+            )
             commit(session, Step.ACCEPT_JOB)
             begun = True
     return begun
