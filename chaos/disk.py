@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from app import failpoints
 from app.failpoints import AFTER, Step
-from chaos import oracle
+from chaos import oracle, processes
 from chaos.load import BUDGET_SECONDS, QUICK, upload
 from chaos.report import Report
 from chaos.service import Service, Worker, send
@@ -77,6 +79,8 @@ def _nobody_claims(service: Service, workers: list[Worker]) -> Iterator[None]:
     def stopped() -> bool:
         for worker in workers:
             send(worker.process, signal.SIGSTOP)
+        # A signal arrives a little later than it is sent: until then a worker may still take SQLite's only lock with it.
+        wait_until(lambda: all(_stands_still(worker) for worker in workers), _SECONDS)
         if service.can_write():
             return True
         for worker in workers:
@@ -89,6 +93,10 @@ def _nobody_claims(service: Service, workers: list[Worker]) -> Iterator[None]:
     finally:
         for worker in workers:
             send(worker.process, signal.SIGCONT)
+
+
+def _stands_still(worker: Worker) -> bool:
+    return processes.is_over(worker.pid) or psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
 
 
 def _submit(service: Service, dataset_id: str, kind: str) -> None:
