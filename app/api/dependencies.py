@@ -1,10 +1,12 @@
 """What routes are handed: the service's parts, sessions, and who is asking."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from anyio import CancelScope, CapacityLimiter, to_thread
 from fastapi import Depends, Header, Request
 from sqlalchemy.orm import Session
 
@@ -35,7 +37,10 @@ class Service:
     imported: ImportedCache = field(default_factory=ImportedCache)
 
 
-def _service(request: Request) -> Service:
+# What waits for nothing is a coroutine: for any other function the framework borrows a thread, which costs more than it.
+
+
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
@@ -43,22 +48,39 @@ def _service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(_service)]
 
 
-def _reading_session(service: ServiceDep) -> Iterator[Session]:
-    with service.database.read() as session:
+@asynccontextmanager
+async def _closing(session: Session) -> AsyncIterator[Session]:
+    """Lend a session, and close it whatever happens.
+
+    Opening it asked nothing of the database, and no more does closing it where everything is committed. Else that is left
+    to a thread, one beyond those which may all be waiting for a connection.
+    """
+    try:
+        yield session
+    finally:
+        if session.in_transaction():
+            with CancelScope(shield=True):
+                await to_thread.run_sync(session.close, limiter=CapacityLimiter(1))
+        else:
+            session.close()
+
+
+async def _reading_session(service: ServiceDep) -> AsyncIterator[Session]:
+    async with _closing(service.database.read()) as session:
         yield session
 
 
-def _writing_session(service: ServiceDep) -> Iterator[Session]:
-    with service.database.write() as session:
+async def _writing_session(service: ServiceDep) -> AsyncIterator[Session]:
+    async with _closing(service.database.write()) as session:
         yield session
 
 
-def _owner() -> str:
+async def _owner() -> str:
     """Everybody is one owner until there are keys; every row already says whose it is."""
     return "local"
 
 
-def _operator(
+async def _operator(
     service: ServiceDep,
     authorization: Annotated[
         str, Header(description="`Bearer` and the key that the service was started with (OPERATOR_KEY).")

@@ -107,7 +107,7 @@ def as_answer(body: ResponseModel, status: int) -> Response:
     return Response(body.model_dump_json(), status, media_type="application/json")
 
 
-def _once(
+async def _once(
     request: Request,
     service: ServiceDep,
     session: WriteSession,

@@ -181,10 +181,10 @@ def recommend_from_meta_dataset(
         knowledge = service.imported.get(session, found)
         ranking = recommend_algorithms(knowledge, asked.metafeatures, asked.k, asked.strategy)
         body = {"meta_dataset": name, "measure": asdict(knowledge.matrix.measure), **asdict(ranking)}
-        record = recommendations.record(
+        recommendation_id = recommendations.record(
             session, owner=owner, meta_dataset_id=found.id, request=asked.model_dump(mode="json"), body=body
         )
-        answer = as_answer(AlgorithmRecommendationResponse(id=record.id, **body), 200)
+        answer = as_answer(AlgorithmRecommendationResponse(id=recommendation_id, **body), 200)
         attempt.record(answer, about=found.id)
         commit(session, Step.RECOMMEND_ALGORITHMS)
     return answer

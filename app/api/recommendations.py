@@ -143,7 +143,7 @@ def create_recommendation(
         ranking = recommend(service.knowledge[question.task_type], question)
         configurations = [candidate.configuration for candidate in ranking.candidates]
         body = as_body(ranking, question, dataset)
-        record = recommendations.record(
+        recommendation_id = recommendations.record(
             session,
             owner=owner,
             dataset_id=dataset.id if dataset else None,
@@ -158,10 +158,10 @@ def create_recommendation(
                 configurations,
                 metric=wishes.metric,
                 time_budget_seconds=wishes.time_budget_seconds,
-                recommendation_id=record.id,
+                recommendation_id=recommendation_id,
                 exploring=_exploring(wishes),
             )
-        answer = _as_answer(record.id, job, body)
+        answer = _as_answer(recommendation_id, job, body)
         attempt.record(answer, about=dataset.id if dataset else None)
         commit(session, Step.STORE_RECOMMENDATION)
     if job is not None:
@@ -210,9 +210,9 @@ def _as_question(
     )
 
 
-def _as_answer(record_id: str, job: Job | None, body: dict[str, Any]) -> Response:
+def _as_answer(recommendation_id: str, job: Job | None, body: dict[str, Any]) -> Response:
     link = JobLink(id=job.id, href=f"/jobs/{job.id}") if job else None
-    answer = as_answer(RecommendationResponse(id=record_id, job=link, **body), 202 if job else 200)
+    answer = as_answer(RecommendationResponse(id=recommendation_id, job=link, **body), 202 if job else 200)
     if job is not None:
         jobs_api.announce(answer, job.id)
     return answer

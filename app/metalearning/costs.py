@@ -24,7 +24,8 @@ class PowerLaw:
 
     def predict(self, rows: float, columns: float, classes: float) -> FloatArray:
         """Expected (median) cost of every configuration, shape (configurations,)."""
-        exponents = _terms(*np.array([[rows], [columns], [classes]]))[0] @ self.coefficients.T
+        terms = [1.0, *(math.log(max(each, 1.0)) for each in (rows, columns, classes))]
+        exponents = self.coefficients @ np.array(terms)
         return np.asarray(np.exp(np.minimum(exponents, _LARGEST_EXPONENT)))
 
     def per_gain(self, predicted: FloatArray, limit: float) -> FloatArray:

@@ -4,11 +4,13 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from app.errors import InvalidRequestError
+from app.metalearning.baselines import single_best
 from app.metalearning.evidence import Evidence
 from app.metalearning.metalearners import MetaLearner
 from app.metalearning.metalearners.hybrid import Hybrid
@@ -32,6 +34,11 @@ class Experience:
     scale: QuantileScale
     report: dict[str, Any]
     version: str
+
+    @cached_property
+    def single_best(self) -> int:
+        """The best constant, which every answer is compared with."""
+        return single_best(self.evidence.regret)
 
     @property
     def hybrid(self) -> Hybrid:
@@ -127,14 +134,12 @@ def weighted_losses(losses: FloatArray, weights: FloatArray) -> tuple[FloatArray
     return mean, np.maximum(spread, 0.01)
 
 
-def probability_of_beating(
-    experience: Experience, regret: FloatArray, index: int, single_best: int
-) -> float | None:
+def probability_of_beating(experience: Experience, regret: FloatArray, index: int, sbs: int) -> float | None:
     """Normal probability that a regret is below the single best's, with the spread seen on held-out data."""
-    if index == single_best:
+    if index == sbs:
         return None
     spread = experience.report["advantage_sd"][index]
-    return 0.5 * math.erfc((regret[index] - regret[single_best]) / (spread * math.sqrt(2)))
+    return 0.5 * math.erfc((regret[index] - regret[sbs]) / (spread * math.sqrt(2)))
 
 
 def nearest_datasets(losses: FloatArray, weights: FloatArray) -> list[Reason]:

@@ -27,6 +27,7 @@ from app.metalearning.table import FloatArray, TaskType
 FORMAT = 1
 _EVIDENCE, _TRAINED = "evidence_", "trained_"  # how the arrays of each are called in a file
 _VERSION = 12  # characters
+_USUAL_REGRET = 1.0  # where nobody tried
 _MOST_BEYOND = 4.0  # a size this many times larger than any known one is outside experience
 
 
@@ -53,6 +54,17 @@ class Knowledge(Experience):
 
     @cached_property
     def _by_metric(self) -> dict[tuple[str, bool], "Knowledge"]:
+        return {}
+
+    def regret_at_nodes(self, configuration: int) -> FloatArray:
+        """The configuration's mean regret at every node of the forest, shape (nodes,); few are ever asked about."""
+        if configuration not in self._regret_at_nodes:
+            regret = np.nan_to_num(self.evidence.regret[:, configuration], nan=_USUAL_REGRET)
+            self._regret_at_nodes[configuration] = self.trained.forest.node_means(regret)
+        return self._regret_at_nodes[configuration]
+
+    @cached_property
+    def _regret_at_nodes(self) -> dict[int, FloatArray]:
         return {}
 
     @cached_property

@@ -1,11 +1,12 @@
 """The answer: a ranking with expected performance, cost and reasons, from frozen knowledge and one metafeature vector."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from app.metalearning.baselines import mean_regret, single_best
+from app.metalearning.baselines import mean_regret
 from app.metalearning.constraints import Constraints, PredictedCosts, feasible_among
 from app.metalearning.experience import (
     choose_strategy,
@@ -137,13 +138,13 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
         order = learner.rank(vector, feasible.indices, question.k)
     best = outlook.prior.probability_best(feasible.indices) if question.explain else {}
     regret = mean_regret(by_metric.evidence.regret, outlook.weights)
-    expected = expected_performances(knowledge, question, metric, vector)
-    sbs = single_best(by_metric.evidence.regret)
+    expected = expected_performances(knowledge, question, metric, vector, order)
+    sbs = by_metric.single_best
     candidates = tuple(
         Candidate(
             rank=rank,
             configuration=knowledge.configurations[index],
-            expected=expected[index],
+            expected=expected[rank - 1],
             expected_regret=float(regret[index]),
             probability_best=best.get(index),
             probability_beats_single_best=probability_of_beating(knowledge, regret, index, sbs),
@@ -177,11 +178,11 @@ def predicted_costs(knowledge: Knowledge, vector: FloatArray, weights: FloatArra
 
 
 def expected_performances(
-    knowledge: Knowledge, question: Question, metric: Metric, vector: FloatArray
+    knowledge: Knowledge, question: Question, metric: Metric, vector: FloatArray, among: Sequence[int]
 ) -> list[ExpectedPerformance]:
-    """Weighted means of the metric on past datasets; the interval is calibrated on datasets that were held out."""
+    """Of these configurations: weighted means of the metric on past datasets, with intervals calibrated on held-out ones."""
     factor = knowledge.report["calibration"][metric.name]["interval"]
-    ends = expected_losses(knowledge, knowledge.evidence.losses[metric.name], vector, factor)
+    ends = expected_losses(knowledge, knowledge.evidence.losses[metric.name][:, among], vector, factor)
     ends[1] = np.maximum(ends[1], 0.0)
     scale = question.loss_scale(metric)
     relative = metric.name in {"rmse", "mae"} and not question.target_sd
@@ -191,20 +192,21 @@ def expected_performances(
         scores = np.maximum(scores, metric.worst)
     return [
         ExpectedPerformance(
-            float(scores[0, index]),
-            float(scores[1:, index].min()),
-            float(scores[1:, index].max()),
+            score,
+            min(one_end, other_end),  # whichever way the metric goes
+            max(one_end, other_end),
             unit,
         )
-        for index in range(ends.shape[1])
+        for score, one_end, other_end in scores.T.tolist()
     ]
 
 
 def _moved_by(knowledge: Knowledge, vector: FloatArray, first: int, sbs: int) -> tuple[Influence, ...]:
     """The metafeatures that speak loudest for or against the first candidate."""
-    regret = np.nan_to_num(knowledge.evidence.regret, nan=1.0)  # where nobody tried, that of a usual one
-    values = regret[:, first] - regret[:, sbs] if first != sbs else regret[:, first]
-    effects = knowledge.trained.forest.influences(vector, values)
+    means = knowledge.regret_at_nodes(first)
+    if first != sbs:
+        means = means - knowledge.regret_at_nodes(sbs)
+    effects = knowledge.trained.forest.influences(vector, means)
     return tuple(
         Influence(
             LEARNED[index], None if np.isnan(vector[index]) else float(vector[index]), float(effects[index])

@@ -219,7 +219,7 @@ class _Told:
     def expect(self, index: int) -> tuple[ExpectedPerformance, float | None]:
         """What to expect of a configuration: from what was seen, or from the metafeatures while that is nothing."""
         metric, posterior = self.metric, self.posterior
-        usual = expected_performances(self.knowledge, self.question, metric, self.vector)[index]
+        usual = expected_performances(self.knowledge, self.question, metric, self.vector, [index])[0]
         if posterior is None:
             return usual, None
         loss = float(posterior.losses[index])

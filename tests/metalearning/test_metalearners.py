@@ -48,16 +48,16 @@ TRAINED = Trained(forest=STUMPS, level=STUMPS, pairwise=DUELS, ranking=BOOSTED)
 
 def test_influences_by_hand():
     """The first number leads from all three to the last dataset, the second from all to the last two."""
-    values = np.array([1.0, 2.0, 6.0])
-    assert STUMPS.influences(np.array([1.0, 3.0]), values) == pytest.approx([(6 - 3) / 2, (4 - 3) / 2])
-    assert STUMPS.influences(np.array([0.0, 0.0]), values) == pytest.approx([(1.5 - 3) / 2, (1 - 3) / 2])
+    means = STUMPS.node_means(np.array([1.0, 2.0, 6.0]))
+    assert STUMPS.influences(np.array([1.0, 3.0]), means) == pytest.approx([(6 - 3) / 2, (4 - 3) / 2])
+    assert STUMPS.influences(np.array([0.0, 0.0]), means) == pytest.approx([(1.5 - 3) / 2, (1 - 3) / 2])
 
 
 def test_influences_explain_the_whole_difference():
     known = load_knowledge()[TaskType.REGRESSION]
     forest, regret = known.trained.forest, known.evidence.regret[:, 4]
     for vector in known.evidence.metafeatures[:20]:
-        moved = forest.influences(vector, regret)
+        moved = forest.influences(vector, forest.node_means(regret))
         assert moved.sum() == pytest.approx(forest.weights(vector) @ regret - regret.mean())
 
 

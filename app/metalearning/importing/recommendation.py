@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.errors import MetafeatureOutOfRangeError, UnknownMetafeatureError
-from app.metalearning.baselines import mean_regret, single_best
+from app.metalearning.baselines import mean_regret
 from app.metalearning.experience import (
     FEWEST_METAFEATURES,
     choose_strategy,
@@ -81,7 +81,7 @@ def recommend_algorithms(
     everything = list(range(len(knowledge.evidence.configurations)))
     outlook = knowledge.hybrid.outlook(vector)
     regret = mean_regret(knowledge.evidence.regret, outlook.weights)
-    sbs = single_best(knowledge.evidence.regret)
+    sbs = knowledge.single_best
     ends = knowledge.losses.performance(
         expected_losses(
             knowledge, knowledge.evidence.headline_losses, vector, knowledge.report["interval_factor"]

@@ -27,15 +27,29 @@ class ForestArrays(Trees):
 
     def weights(self, vector: FloatArray) -> FloatArray:
         """How much each known dataset says about this one, shape (datasets,), summing to 1."""
-        together = self.leaves == self.walk(self.filled(vector)[None])
-        weights: FloatArray = (together / together.sum(axis=0)).mean(axis=1)
-        return weights
+        dataset, first, last = self._members
+        leaves = self.walk(self.filled(vector)[None])[0]
+        begins, counts = first[leaves], last[leaves] - first[leaves]
+        # The places of all leaves' members, one leaf after another.
+        places = np.arange(counts.sum()) + np.repeat(begins - (np.cumsum(counts) - counts), counts)
+        shares = np.repeat(1 / (counts * len(leaves)), counts)
+        return np.asarray(np.bincount(dataset[places], shares, len(self.leaves)), dtype=np.float64)
 
     def shrunk_weights(self, vector: FloatArray) -> FloatArray:
         """The same, shrunk towards equal weights."""
         return TRUST * self.weights(vector) + (1 - TRUST) / len(self.leaves)
 
-    def influences(self, vector: FloatArray, values: FloatArray) -> FloatArray:
+    def node_means(self, values: FloatArray) -> FloatArray:
+        """The mean at every node over the known datasets that pass it, shape (nodes,).
+
+        Args:
+            values: of every known dataset, shape (datasets,).
+        """
+        dataset, first, last = self._members
+        sums = np.concatenate([[0.0], np.cumsum(values[dataset])])
+        return np.asarray((sums[last] - sums[first]) / (last - first))
+
+    def influences(self, vector: FloatArray, means: FloatArray) -> FloatArray:
         """How far each metafeature moved the mean of the known datasets' values on the way to those that are like this one.
 
         Every split that the dataset passes leaves fewer known datasets beside it; what that changes in their mean is
@@ -43,25 +57,14 @@ class ForestArrays(Trees):
 
         Args:
             vector: the dataset's metafeatures.
-            values: of every known dataset, shape (datasets,).
+            means: of the values, as `node_means` tells.
 
         Returns: shape (metafeatures,); their sum is the weighted mean of the values minus the plain one.
         """
-        dataset, first, last = self._members
-        sums = np.concatenate([[0.0], np.cumsum(values[dataset])])
-        filled, nodes = self.filled(vector), self.roots
-        moved = np.zeros(len(vector))
-        here = (sums[last[nodes]] - sums[first[nodes]]) / (last[nodes] - first[nodes])
-        while True:
-            inner = self.feature[nodes] != LEAF
-            if not inner.any():
-                return moved / len(self.roots)
-            nodes, before = nodes[inner], here[inner]
-            features = self.feature[nodes]
-            goes_left = filled[features] <= self.threshold[nodes]
-            nodes = np.where(goes_left, self.left[nodes], self.right[nodes])
-            here = (sums[last[nodes]] - sums[first[nodes]]) / (last[nodes] - first[nodes])
-            np.add.at(moved, features, here - before)
+        nodes = np.vstack(list(self.descend(self.filled(vector)[None])))  # (levels, trees)
+        moves = np.diff(means.take(nodes), axis=0)
+        moved = np.bincount(self.tested.take(nodes[:-1]).ravel(), moves.ravel(), len(vector))
+        return moved / len(self.roots)
 
     @cached_property
     def _members(self) -> tuple[IntArray, IntArray, IntArray]:

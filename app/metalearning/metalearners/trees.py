@@ -1,11 +1,13 @@
 """Grown trees as arrays: what a training library learned, walked by NumPy alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from app.metalearning.table import FloatArray
+from app.metalearning.table import FloatArray, IntArray
 
 LEAF = -1
 
@@ -25,18 +27,47 @@ class Trees:
         """The vector without gaps, as the trees saw those that they were grown on."""
         return np.where(np.isnan(vector), self.fill, vector).astype(np.float32)
 
-    def walk(self, rows: npt.NDArray[np.floating]) -> npt.NDArray[np.int32]:
-        """The leaf that every row reaches in every tree, shape (rows, trees): all walk down together.
+    def walk(self, rows: npt.NDArray[np.floating]) -> IntArray:
+        """The leaf that every row reaches in every tree, shape (rows, trees).
 
         Args:
             rows: shape (rows, features), without gaps.
         """
-        nodes = np.tile(self.roots, (len(rows), 1))
-        at = np.arange(len(rows))[:, None]
-        while True:
-            features = self.feature[nodes]
-            inner = features != LEAF
-            if not inner.any():
-                return nodes
-            goes_left = rows[at, features] <= self.threshold[nodes]
-            nodes = np.where(inner, np.where(goes_left, self.left[nodes], self.right[nodes]), nodes)
+        *_, leaves = self.descend(rows)
+        return leaves
+
+    def descend(self, rows: npt.NDArray[np.floating]) -> Iterator[IntArray]:
+        """The nodes that all rows are at, shape (rows, trees), from the roots on; who has come to a leaf stays there.
+
+        Args:
+            rows: shape (rows, features), without gaps.
+        """
+        children, tested = self._children, self.tested
+        begins = np.arange(len(rows))[:, None] * rows.shape[1]
+        nodes = np.tile(self.roots.astype(np.int64), (len(rows), 1))
+        yield nodes
+        for _ in range(self._depth):
+            goes_right = rows.take(begins + tested.take(nodes)) > self.threshold.take(nodes)
+            nodes = children.take(2 * nodes + goes_right)
+            yield nodes
+
+    @cached_property
+    def _depth(self) -> int:
+        """How many splits the deepest leaf lies below its root."""
+        depth, nodes = 0, self.roots
+        while (inner := nodes[self.feature[nodes] != LEAF]).size:
+            depth, nodes = depth + 1, np.concatenate([self.left[inner], self.right[inner]])
+        return depth
+
+    @cached_property
+    def tested(self) -> IntArray:
+        """The feature that every node asks for, shape (nodes,); a leaf asks for any, to no effect."""
+        return np.maximum(self.feature, 0).astype(np.int64)
+
+    @cached_property
+    def _children(self) -> IntArray:
+        """The left and the right child of every node, one after the other; a leaf has itself for both."""
+        itself = np.arange(len(self.feature))
+        is_leaf = self.feature == LEAF
+        left, right = np.where(is_leaf, itself, self.left), np.where(is_leaf, itself, self.right)
+        return np.column_stack([left, right]).ravel()
