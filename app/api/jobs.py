@@ -1,20 +1,21 @@
 """Jobs: begin, list, cancel; watching one is in `watching`."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, Response
-from pydantic import Field, model_validator
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app import tracing
+from app.api.asking import JobRequest, MeasurementRequest, RetrainingRequest, VerificationRequest
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
 from app.api.described import description_of
 from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.progress import ProgressResponse, progress_of
-from app.api.schemas import Page, PageParameters, RequestModel, ResponseModel, as_time
+from app.api.schemas import Page, PageParameters, ResponseModel, as_time
 from app.errors import InvalidRequestError, NoGpuWorkerError
 from app.failpoints import Step
 from app.metalearning.metrics import requested_metric
@@ -27,38 +28,7 @@ from app.store.tables import Dataset, Experiment, Job, Task
 
 router = APIRouter(tags=["jobs"])
 
-DEFAULT_BUDGET_SECONDS = 300.0
 POLL_SECONDS = 1
-
-
-class JobRequest(RequestModel):
-    """What to verify: a dataset's best candidates, or the configurations that are named; or what only to measure."""
-
-    kind: Literal["verification", "measurement", "retraining"] = Field(
-        default="verification",
-        description="A measurement ends with its experiments; it takes the configurations that are named. A retraining "
-        "fits the meta-learners of a task type on all that may be learned from.",
-    )
-    dataset_id: str | None = Field(default=None, max_length=100, description="Of all but a retraining.")
-    task_type: TaskType | None = Field(default=None, description="Of a retraining.")
-    configurations: list[str] | None = Field(default=None, min_length=1, max_length=50)
-    k: int = Field(default=5, ge=1, le=50, description="How many candidates, where none are named.")
-    metric: str | None = Field(default=None, max_length=100)
-    time_budget_seconds: float = Field(
-        default=DEFAULT_BUDGET_SECONDS,
-        ge=1,
-        le=86_400,
-        description="For the whole job, from when a worker takes it up. A verification keeps the last quarter for stacking; "
-        "a retraining has an hour unless told otherwise.",
-    )
-
-    @model_validator(mode="after")
-    def _about_something(self) -> "JobRequest":
-        if (self.kind == "retraining") != (self.dataset_id is None):
-            raise ValueError("dataset_id is needed, but for a retraining, which has none")
-        if (self.kind == "retraining") != (self.task_type is not None):
-            raise ValueError("task_type is needed for a retraining, and for nothing else")
-        return self
 
 
 class ExperimentResponse(ResponseModel):
@@ -156,20 +126,27 @@ def _begin(
     service: Service, session: Session, owner: str, request: JobRequest
 ) -> tuple[Job, tuple[str, ...]]:
     """The job that was asked for, and the queues that its tasks are in."""
-    seconds, is_given = request.time_budget_seconds, "time_budget_seconds" in request.model_fields_set
-    if request.task_type is not None:
+    seconds = request.time_budget_seconds
+    if isinstance(request, RetrainingRequest):
         job = jobs.begin_retraining(
             session,
             owner=owner,
             task_type=request.task_type,
-            time_budget_seconds=seconds if is_given else jobs.RETRAINING_SECONDS,
+            time_budget_seconds=seconds,
             origin=_origin(),
         )
         return job, ("cpu",)
-    dataset = datasets.get(session, owner, request.dataset_id or "", lock=True)
+    dataset = datasets.get(session, owner, request.dataset_id, lock=True)
     configurations = _configurations(service, dataset, request)
-    if request.kind == "measurement":
-        job = _begin_measurement(session, dataset, configurations, request)
+    if isinstance(request, MeasurementRequest):
+        job = jobs.begin_measurement(
+            session,
+            owner=owner,
+            dataset_id=dataset.id,
+            configurations=_distinct_and_fitting(session, dataset, configurations),
+            time_budget_seconds=seconds,
+            origin=_origin(),
+        )
     else:
         job = begin_verification(
             session,
@@ -265,23 +242,6 @@ def as_response(detail: jobs.JobDetail) -> JobResponse:
     )
 
 
-def _begin_measurement(
-    session: Session, dataset: Dataset, configurations: list[Configuration], request: JobRequest
-) -> Job:
-    if request.configurations is None:
-        raise InvalidRequestError(
-            "A measurement has no configurations.", "Name them in `configurations`, at most 50."
-        )
-    return jobs.begin_measurement(
-        session,
-        owner=dataset.owner,
-        dataset_id=dataset.id,
-        configurations=_distinct_and_fitting(session, dataset, configurations),
-        time_budget_seconds=request.time_budget_seconds,
-        origin=_origin(),
-    )
-
-
 def _origin() -> dict[str, Any]:
     """The present request, for workers to log and trace its job under."""
     request = structlog.contextvars.get_contextvars().get("request")
@@ -310,9 +270,12 @@ def _check_gpu(session: Session, configurations: list[Configuration]) -> None:
         )
 
 
-def _configurations(service: Service, dataset: Dataset, request: JobRequest) -> list[Configuration]:
+def _configurations(
+    service: Service, dataset: Dataset, request: VerificationRequest | MeasurementRequest
+) -> list[Configuration]:
     if request.configurations is not None:
         return [find_configuration(name) for name in request.configurations]
+    assert isinstance(request, VerificationRequest), "a measurement names its configurations"
     task_type, metafeatures = description_of(dataset)
     question = Question(task_type, metafeatures, metric=request.metric, k=request.k)
     return [each.configuration for each in recommend(service.knowledge[task_type], question).candidates]

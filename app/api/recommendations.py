@@ -8,6 +8,7 @@ from pydantic import Field, Json, model_validator
 from sqlalchemy.orm import Session
 
 from app.api import jobs as jobs_api
+from app.api.asking import DEFAULT_BUDGET_SECONDS
 from app.api.constraints import ConstraintsRequest
 from app.api.datasets import record_upload
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
@@ -58,7 +59,7 @@ class Wishes(RequestModel):
         default_factory=ConstraintsRequest, description="What the candidates must keep to."
     )
     time_budget_seconds: float = Field(
-        default=jobs_api.DEFAULT_BUDGET_SECONDS, ge=1, le=86_400, description="For the verification."
+        default=DEFAULT_BUDGET_SECONDS, ge=1, le=86_400, description="For the verification."
     )
     most_experiments: int | None = Field(
         default=None,

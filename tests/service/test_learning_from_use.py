@@ -159,11 +159,18 @@ def test_only_operators_trust_and_roll_back(api: TestClient, settings: Settings)
     [
         {"kind": "retraining"},
         {"kind": "retraining", "task_type": "regression", "dataset_id": "ds"},
+        {"kind": "retraining", "task_type": "regression", "metric": "rmse"},
+        {"kind": "retraining", "task_type": "regression", "configurations": ["reg-ridge-default"]},
+        {"kind": "measurement", "dataset_id": "ds", "configurations": ["reg-ridge-default"], "k": 1},
         {"task_type": "regression", "dataset_id": "ds"},
+        {"kind": "alchemy", "dataset_id": "ds"},
+        {"kind": ["verification"], "dataset_id": "ds"},
         {},
+        [],
+        None,
     ],
 )
-def test_a_retraining_has_a_task_type_and_nothing_else_has(api: TestClient, body: Any) -> None:
+def test_a_job_is_asked_for_with_the_fields_of_its_kind(api: TestClient, body: Any) -> None:
     refused(api.post("/jobs", json=body), 422, "invalid_request")
 
 
