@@ -1,6 +1,5 @@
 """From what `make bench-recommender` measured to figures, and from figures to the tables and the plot of docs/proof.md."""
 
-import json
 import math
 import re
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from app.metalearning.table import FloatArray, TaskType
-from benchmarks.recording import RESULTS, ROOT
+from benchmarks.recording import ROOT, recorded, with_tables
 
 PAGE = ROOT / "docs" / "proof.md"
 PLOT = ROOT / "docs" / "proof-regret.svg"
@@ -26,7 +25,6 @@ PLACES = {
     "oboe random": ("oboe random_",),
 }
 BUDGETED = {**{str(each): f"{each} budgets" for each in TaskType}, "oboe grouped": "oboe budgets grouped_"}
-_TABLE = re.compile(r"(?<=<!-- table )(?P<name>[\w ,.-]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 _ONE = re.compile(r"(?P<place>.+?) (?P<way>[\w, ]+) best of (?P<k>\d+) \[normalised regret\]")
 _COLOURS = {
     "hybrid": "#D55E00",
@@ -131,36 +129,30 @@ def _interval(differences: FloatArray, groups: list[str]) -> tuple[FloatArray, F
 
 def write_page() -> None:
     """Write the tables and the plot anew from what is recorded."""
-    figures = recorded()
-    PAGE.write_text(with_tables(PAGE.read_text(), figures))
+    figures = recorded("recommender")
+    PAGE.write_text(tables(PAGE.read_text(), figures))
     with mpl.rc_context({"svg.hashsalt": "metaselect", "font.size": 9, "figure.facecolor": "white"}):
         plot(figures).savefig(PLOT, metadata={"Date": None})
 
 
-def recorded() -> dict[str, float]:
-    """The figures of the last run, without what is said of the machine."""
-    figures = json.loads((RESULTS / "recommender.json").read_text())
-    return {name: value for name, value in figures.items() if isinstance(value, float)}
+def tables(page: str, figures: dict[str, float]) -> str:
+    """The page with its tables written anew."""
+    rows = {
+        "regret": _regret_rows,
+        "budget": _budget_rows,
+        "gap": _gap_rows,
+        "difference": _difference_rows,
+        "calibration": _calibration_rows,
+        "points": _points_rows,
+    }
 
-
-def with_tables(page: str, figures: dict[str, float]) -> str:
-    """The page with every `<!-- table NAME -->` … `<!-- end -->` written anew."""
-
-    def table(found: re.Match[str]) -> str:
-        kind, _, place = found["name"].partition(" ")
+    def rows_of(table: str) -> list[str]:
+        kind, _, place = table.partition(" ")
         if not any(name.startswith(f"{place} ") for name in figures):
-            return f"{found['name']} -->\n{_NOT_MEASURED}\n"
-        rows = {
-            "regret": _regret_rows,
-            "budget": _budget_rows,
-            "gap": _gap_rows,
-            "difference": _difference_rows,
-            "calibration": _calibration_rows,
-            "points": _points_rows,
-        }
-        return "\n".join([f"{found['name']} -->", *rows[kind](place, figures), ""])
+            return [_NOT_MEASURED]
+        return rows[kind](place, figures)
 
-    return _TABLE.sub(table, page)
+    return with_tables(page, rows_of)
 
 
 def _of_place(place: str, figures: dict[str, float]) -> dict[str, dict[int, float]]:

@@ -16,6 +16,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+_TABLE = re.compile(r"(?<=<!-- table )(?P<name>[\w ,.-]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 _LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost", "fastapi", "sqlalchemy")
 
 
@@ -50,6 +51,21 @@ def record(name: str, figures: dict[str, float]) -> None:
 def quoted(text: str) -> str:
     """A page's text in which every `<!-- figure NAME: FIGURE -->` is followed by the recorded number."""
     return re.sub(r"<!-- figure (?P<name>[\w-]+): (?P<figure>[^>]+?) -->[\d.e+-]*", _with_number, text)
+
+
+def with_tables(page: str, rows_of: Callable[[str], list[str]]) -> str:
+    """A page's text in which every `<!-- table NAME -->` … `<!-- end -->` holds the rows that are told of the name."""
+
+    def table(found: re.Match[str]) -> str:
+        return "\n".join([f"{found['name']} -->", *rows_of(found["name"]), ""])
+
+    return _TABLE.sub(table, page)
+
+
+def recorded(name: str) -> dict[str, float]:
+    """The figures of the last run, without what is said of the machine."""
+    figures = json.loads((RESULTS / f"{name}.json").read_text())
+    return {figure: value for figure, value in figures.items() if isinstance(value, float)}
 
 
 def _with_number(match: re.Match[str]) -> str:

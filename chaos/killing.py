@@ -15,7 +15,9 @@ MID_JOB_SHARE = 0.6  # at least
 _ROUND = (
     5  # kills: the first of anybody, the second in a long computation, the others aimed at who holds a task
 )
-_OUTSTANDING = 16  # some wait for the end of a dead worker's lease, and there must be others to do
+# Some wait for the end of a dead worker's lease, and there must be others to do; more would keep the processors from what
+# starts again.
+_OUTSTANDING = 6
 _HELD_SECONDS = 60.0
 _GONE = "from the kill until the process that computed was gone"
 _GONE_SECONDS = 5.0

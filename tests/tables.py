@@ -128,8 +128,9 @@ def combine(
     metric: str,
     folder: Path,
     reading: dict[str, Any] | None = None,
+    **wishes: Any,
 ) -> dict[str, Any]:
-    """What stacking returns; its script and artifact are in the folder."""
+    """What stacking returns, of a stack as it is wished; its script and artifact are in the folder."""
     write_table(table, folder / "table.parquet")
     payload = {
         "table": str(folder / "table.parquet"),
@@ -138,6 +139,8 @@ def combine(
         "reading": reading or plain_reading(table),
         "dataset": {"id": "ds", "name": "test", "metafeatures": {}},
         "experiments": experiments,
+        "seconds": 600.0,
+        "stack": {"meta_model": None, "layers": 1, "calibrate": None, **wishes},
     }
     return stacking.stack(payload, silent)
 

@@ -2,17 +2,68 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from app.api.schemas import RequestModel
+from app.errors import InvalidRequestError
 from app.metalearning.table import TaskType
 from app.store.jobs import RETRAINING_SECONDS
+from app.store.tables import Dataset
 
 DEFAULT_BUDGET_SECONDS = 300.0
 _MOST_SECONDS = 86_400
+_FEWEST_TO_CALIBRATE = 10  # rows of every class: half of them are in every fold that calibrates, at the least
 
 DatasetId = Annotated[str, Field(max_length=100)]
 ConfigurationIds = Annotated[list[str], Field(min_length=1, max_length=50)]
+
+
+class StackRequest(RequestModel):
+    """How the stack is made, and whether the probabilities of what is delivered are calibrated."""
+
+    meta_model: Literal["selection", "least_squares", "linear", "boosting"] | None = Field(
+        default=None,
+        description="Greedy ensemble selection, non-negative least squares, logistic or ridge regression, or small boosted "
+        "trees; which of the first two is better on half of the rows unless given.",
+    )
+    layers: Literal[1, 2] = Field(
+        default=1,
+        description="With 2 a line, boosted trees and a forest learn from the predictions, and the meta-model weighs them.",
+    )
+    calibrate: Literal["sigmoid", "isotonic", "temperature"] | None = Field(
+        default=None, description="Classification only."
+    )
+
+    @model_validator(mode="after")
+    def _weighs_the_second_layer(self) -> "StackRequest":
+        if self.layers > 1 and self.meta_model in ("linear", "boosting"):
+            raise ValueError("with 2 layers meta_model is selection or least_squares: it weighs the second")
+        return self
+
+    def check(self, dataset: Dataset) -> None:
+        """Refuse what cannot be done honestly with the dataset.
+
+        Raises: InvalidRequestError.
+        """
+        splits_at_random = self.layers > 1 or self.meta_model in ("linear", "boosting") or self.calibrate
+        if splits_at_random and any(each["role"] in ("group", "time") for each in dataset.columns):
+            raise InvalidRequestError(
+                "stack: rows of this dataset belong together, or follow each other in time, and scikit-learn would split "
+                "them at random to fit this.",
+                "Ask for the meta_model selection or least_squares, in one layer, not calibrated.",
+            )
+        if self.calibrate is None:
+            return
+        if dataset.task_type != TaskType.CLASSIFICATION:
+            raise InvalidRequestError(
+                "stack.calibrate: a regression has no probabilities.", "Leave calibrate out."
+            )
+        share = dataset.metafeatures.get("freq_class.min")
+        if share is not None and round(share * dataset.n_rows) < _FEWEST_TO_CALIBRATE:
+            raise InvalidRequestError(
+                f"stack.calibrate: a class has fewer than {_FEWEST_TO_CALIBRATE} rows.",
+                "Leave calibrate out, or merge rare classes.",
+            )
 
 
 class VerificationRequest(RequestModel):
@@ -31,6 +82,7 @@ class VerificationRequest(RequestModel):
         le=_MOST_SECONDS,
         description="For the whole job, from when a worker takes it up. The last quarter is kept for stacking.",
     )
+    stack: StackRequest = Field(default_factory=StackRequest)
 
 
 class MeasurementRequest(RequestModel):

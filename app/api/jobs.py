@@ -9,7 +9,13 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app import tracing
-from app.api.asking import JobRequest, MeasurementRequest, RetrainingRequest, VerificationRequest
+from app.api.asking import (
+    JobRequest,
+    MeasurementRequest,
+    RetrainingRequest,
+    StackRequest,
+    VerificationRequest,
+)
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
 from app.api.described import description_of
 from app.api.idempotency import OnceDep, as_answer
@@ -155,6 +161,7 @@ def _begin(
             metric=request.metric,
             time_budget_seconds=seconds,
             recommendation_id=None,
+            stack=request.stack,
         )
     return job, tuple(each.algorithm.queue for each in configurations)
 
@@ -196,6 +203,7 @@ def begin_verification(
     metric: str | None,
     time_budget_seconds: float,
     recommendation_id: str | None,
+    stack: StackRequest,
     exploring: dict[str, Any] | None = None,
 ) -> Job:
     """Write the job of verifying these configurations on the dataset.
@@ -203,6 +211,7 @@ def begin_verification(
     Raises: UnknownMetricError, InvalidRequestError, NoGpuWorkerError.
     """
     chosen_configurations = _distinct_and_fitting(session, dataset, configurations)
+    stack.check(dataset)
     chosen = requested_metric(metric, TaskType(dataset.task_type), len(dataset.classes))
     return jobs.begin_verification(
         session,
@@ -212,6 +221,7 @@ def begin_verification(
         configurations=chosen_configurations,
         metric=chosen.name,
         time_budget_seconds=time_budget_seconds,
+        stack=stack.model_dump(),
         origin=_origin(),
         exploring=exploring,
     )

@@ -8,7 +8,7 @@ from pydantic import Field, Json, model_validator
 from sqlalchemy.orm import Session
 
 from app.api import jobs as jobs_api
-from app.api.asking import DEFAULT_BUDGET_SECONDS
+from app.api.asking import DEFAULT_BUDGET_SECONDS, StackRequest
 from app.api.constraints import ConstraintsRequest
 from app.api.datasets import record_upload
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
@@ -69,8 +69,14 @@ class Wishes(RequestModel):
         "until so many were, the time is over, or nothing more is to be gained. Only the candidates unless given.",
     )
 
+    stack: StackRequest = Field(
+        default_factory=StackRequest, description="How the verification stacks what it measured."
+    )
+
     @model_validator(mode="after")
-    def _room_for_the_candidates(self) -> "Wishes":
+    def _verification_is_wished(self) -> "Wishes":
+        if self.stack != StackRequest() and not self.verify:
+            raise ValueError("stack needs verify")
         if self.most_experiments is not None and not self.verify:
             raise ValueError("most_experiments needs verify")
         if self.most_experiments is not None and self.most_experiments < self.k:
@@ -94,6 +100,9 @@ class RecommendForm(DatasetForm, Wishes):
     constraints: Json[ConstraintsRequest] = Field(
         default_factory=ConstraintsRequest,
         description='What the candidates must keep to: {"interpretable_only": true}.',
+    )
+    stack: Json[StackRequest] = Field(
+        default_factory=StackRequest, description='How to stack: {"meta_model": "linear"}.'
     )
 
 
@@ -160,6 +169,7 @@ def create_recommendation(
                 metric=wishes.metric,
                 time_budget_seconds=wishes.time_budget_seconds,
                 recommendation_id=recommendation_id,
+                stack=wishes.stack,
                 exploring=_exploring(wishes),
             )
         answer = _as_answer(recommendation_id, job, body)

@@ -51,19 +51,21 @@ def begin_verification(
     configurations: list[Configuration],
     metric: str,
     time_budget_seconds: float,
+    stack: dict[str, Any] | None = None,
     origin: dict[str, Any] | None = None,
     exploring: dict[str, Any] | None = None,
 ) -> Job:
     """Write a verification job and one experiment per configuration; the dataset counts as used from now.
 
-    With `exploring` (`most_experiments`, `constraints`) more experiments follow from the results.
+    `stack` says how it is made (`meta_model`, `layers`, `calibrate`). With `exploring` (`most_experiments`, `constraints`)
+    more experiments follow from the results.
     """
     job = Job(
         kind=VERIFICATION,
         owner=owner,
         dataset_id=dataset_id,
         recommendation_id=recommendation_id,
-        request={"metric": metric, **(exploring or {})},
+        request={"metric": metric, "stack": stack or {}, **(exploring or {})},
         origin=origin or {},
         time_budget_seconds=time_budget_seconds,
     )

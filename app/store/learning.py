@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import func, select
@@ -38,30 +38,45 @@ class Lessons:
 
 
 @dataclass(frozen=True)
+class _Dataset:
+    """A dataset that several rows teach something about; `name` is the dataset's, which takes a while to tell."""
+
+    name: str
+    dataset: LearnedDataset
+    scores: dict[str, Mapping[str, float] | None] = field(default_factory=dict)
+
+    def learned(self) -> LearnedDataset:
+        """The dataset with all that was told."""
+        return replace(self.dataset, scores=self.scores)
+
+
+@dataclass(frozen=True)
 class _Lesson:
-    """What one row teaches: a dataset with some of its scores."""
+    """What one row teaches: some scores on a dataset."""
 
     owner: str
-    dataset: LearnedDataset
+    about: _Dataset
+    scores: Mapping[str, Mapping[str, float] | None]
     report: str | None = None
 
 
 def gather(session: Session, task_type: TaskType) -> Lessons:
     """Every dataset with enough scores, at most so many of one owner's; what was measured here outweighs reports."""
-    known: dict[str, dict[str, LearnedDataset]] = {}
+    known: dict[str, dict[str, _Dataset]] = {}
     reports = set()
     for lesson in itertools.chain(_measured(session, task_type), _reported(session, task_type)):
-        of_owner, name = known.setdefault(lesson.owner, {}), lesson.dataset.name
-        told = of_owner.get(name, lesson.dataset)
-        # Newer ones come first, and the first word on a configuration stands.
-        of_owner[name] = replace(told, scores={**lesson.dataset.scores, **told.scores})
+        of_owner = known.setdefault(lesson.owner, {})
+        told = of_owner.setdefault(lesson.about.name, lesson.about)
+        for configuration, scores in lesson.scores.items():
+            told.scores.setdefault(configuration, scores)  # newer ones come first: the first word stands
         if lesson.report is not None:
             reports.add(lesson.report)
     enough: dict[str, LearnedDataset] = {}
     for of_owner in known.values():
-        complete = [each for each in of_owner.values() if each.n_scores >= FEWEST_SCORES]
-        for each in complete[:MOST_DATASETS_PER_OWNER]:
-            enough.setdefault(each.name, each)
+        learned = [(name, each.learned()) for name, each in of_owner.items()]
+        complete = [(name, each) for name, each in learned if each.n_scores >= FEWEST_SCORES]
+        for name, each in complete[:MOST_DATASETS_PER_OWNER]:
+            enough.setdefault(name, each)
     datasets = tuple(enough[name] for name in sorted(enough))
     return Lessons(datasets, tuple(sorted(reports)), count(session, task_type))
 
@@ -84,6 +99,7 @@ def _measured_rows(task_type: TaskType) -> Any:
     return (
         select(
             Evaluation.owner,
+            Evaluation.dataset_id,
             Evaluation.configuration,
             Evaluation.fingerprint,
             Evaluation.status,
@@ -104,10 +120,13 @@ def _measured_rows(task_type: TaskType) -> Any:
 
 
 def _measured(session: Session, task_type: TaskType) -> Iterator[_Lesson]:
+    about: dict[str, _Dataset] = {}
     for row in session.execute(_measured_rows(task_type)):
         if _is_of_today(row.configuration, row.fingerprint):
+            if row.dataset_id not in about:
+                about[row.dataset_id] = _described(task_type, row.metafeatures, row.target_sd)
             scores = {row.configuration: row.scores if row.status == "ok" else None}
-            yield _Lesson(row.owner, _described(task_type, row.metafeatures, row.target_sd, scores))
+            yield _Lesson(row.owner, about[row.dataset_id], scores)
 
 
 def _reported_rows(task_type: TaskType) -> Any:
@@ -128,20 +147,16 @@ def _reported(session: Session, task_type: TaskType) -> Iterator[_Lesson]:
                 for each in report.evaluations
                 if _is_of_today(each["configuration"], each["fingerprint"])
             }
-            described = _described(
-                task_type, report.dataset["metafeatures"], report.dataset["target_sd"], scores
-            )
-            yield _Lesson(report.owner, described, report.id)
+            described = _described(task_type, report.dataset["metafeatures"], report.dataset["target_sd"])
+            yield _Lesson(report.owner, described, scores, report.id)
 
 
 def _described(
-    task_type: TaskType,
-    metafeatures: Mapping[str, float | None],
-    target_sd: float | None,
-    scores: Mapping[str, Mapping[str, float] | None],
-) -> LearnedDataset:
+    task_type: TaskType, metafeatures: Mapping[str, float | None], target_sd: float | None
+) -> _Dataset:
     n_classes = int(metafeatures.get("nr_class") or 2) if task_type is TaskType.CLASSIFICATION else 0
-    return LearnedDataset(task_type, n_classes, target_sd, metafeatures, scores)
+    dataset = LearnedDataset(task_type, n_classes, target_sd, metafeatures, {})
+    return _Dataset(dataset.name, dataset)
 
 
 def _is_of_today(configuration: str, fingerprint: str) -> bool:

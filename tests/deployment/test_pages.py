@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ranking_figures
+from benchmarks import ranking_figures, recording
 from benchmarks.recommender import SCENARIOS
 from benchmarks.recording import PAGES, quoted
 
@@ -16,15 +16,15 @@ def test_quoted_figures_are_the_recorded_ones(page: Path) -> None:
 
 def test_tables_of_the_proof_are_those_that_were_recorded() -> None:
     page = ranking_figures.PAGE.read_text()
-    assert ranking_figures.with_tables(page, ranking_figures.recorded()) == page, "make bench-recommender"
+    assert ranking_figures.tables(page, recording.recorded("recommender")) == page, "make bench-recommender"
     assert page.count("| **`hybrid`** |") > 8
 
 
 def test_a_run_without_public_meta_datasets_says_so_and_a_later_one_fills_the_tables() -> None:
-    page, figures = ranking_figures.PAGE.read_text(), ranking_figures.recorded()
+    page, figures = ranking_figures.PAGE.read_text(), recording.recorded("recommender")
     own = {name: value for name, value in figures.items() if not name.startswith(("oboe ", *SCENARIOS))}
     assert len(own) < len(figures)
-    short = ranking_figures.with_tables(page, own)
+    short = ranking_figures.tables(page, own)
     assert short.count("Not measured in the last run") == 7
-    assert ranking_figures.with_tables(short, figures) == page
+    assert ranking_figures.tables(short, figures) == page
     ranking_figures.plot(own)

@@ -20,6 +20,7 @@ from tests.tables import (
 )
 from workers.experiments import comparison, ensembling, scoring
 from workers.experiments.measured import Measured
+from workers.experiments.metamodels import select
 
 LINE = {CLASSIFICATION: "clf-logistic_regression-default", REGRESSION: "reg-ridge-default"}
 TREE = {CLASSIFICATION: "clf-decision_tree-leaf_8", REGRESSION: "reg-decision_tree-leaf_8"}
@@ -113,18 +114,18 @@ def test_stack_forward_in_time_knows_nothing_of_later_folds(task_type):
     table = with_roles(complementary_table(task_type, 300), times=np.arange(300.0))
     plan, target = splits.plan(table), table.target_values
     models = models_of(table, plan)
-    stacked = ensembling.stack_out_of_fold(table, models, target, plan).predictions
+    stacked = ensembling.out_of_fold(select, models, target, plan)
     first = plan.splits[0].test
     np.testing.assert_allclose(stacked[first], np.mean([each.predictions[first] for each in models], axis=0))
     assert np.array_equal(np.isnan(stacked).reshape(300, -1).any(axis=1), plan.folds < 0)
     for fold in range(1, 5):
         changed = target.copy()
         changed[plan.folds >= fold] = changed[plan.folds >= fold][::-1]
-        again = ensembling.stack_out_of_fold(table, models, changed, plan).predictions
+        again = ensembling.out_of_fold(select, models, changed, plan)
         so_far = (plan.folds >= 0) & (plan.folds <= fold)
         assert np.array_equal(again[so_far], stacked[so_far])
     changed = np.where(plan.folds == 0, 1 - target if task_type is CLASSIFICATION else -target, target)
-    again = ensembling.stack_out_of_fold(table, models, changed, plan).predictions
+    again = ensembling.out_of_fold(select, models, changed, plan)
     assert not np.array_equal(again[plan.folds == 1], stacked[plan.folds == 1])
 
 
@@ -135,12 +136,12 @@ def test_stack_of_groups_learns_no_weight_from_the_group_it_predicts(task_type):
     for each in (table, dataclasses.replace(table, time=None)):
         plan, target = splits.plan(each), each.target_values
         models = models_of(each, plan)
-        stacked = ensembling.stack_out_of_fold(each, models, target, plan).predictions
+        stacked = ensembling.out_of_fold(select, models, target, plan)
         last = plan.splits[-1].test
         there = np.isin(groups, groups[last])
         changed = target.copy()
         changed[there] = changed[there][::-1]
-        again = ensembling.stack_out_of_fold(each, models, changed, plan).predictions
+        again = ensembling.out_of_fold(select, models, changed, plan)
         assert np.array_equal(again[last], stacked[last])
 
 

@@ -61,13 +61,13 @@ def test_stack_of_complementary_models_wins(complementary):
 
 
 def test_artifact_of_a_stack_is_the_stack_fitted_on_all_rows(complementary, tmp_path):
-    table, _, outcome, folder = complementary
+    table, metric, outcome, folder = complementary
     loaded = skops.io.load(
         folder / stacking.ARTIFACT_FILE, trusted=outcome["card"]["artifact"]["trusted_types"]
     )
     names = (LINE[table.task_type], TREE[table.task_type])
     members = [load_measured(measure(table, name, tmp_path)) for name in names]
-    expression = ensembling.winning_expression(table, members, table.target_values, splits.plan(table))
+    expression = ensembling.make_stack(table, members, metric, splits.plan(table)).expression
     target = table.target_values.astype(int) if table.task_type is CLASSIFICATION else table.target_values
     again = pipelines.build(expression).fit(pipelines.features(table), target)
     predict = "predict_proba" if table.task_type is CLASSIFICATION else "predict"
@@ -166,8 +166,8 @@ def test_stack_of_models_that_know_nothing_scores_at_chance():
         models = [
             Measured(name, {}, {}, centroid_predictions(random, TARGET, PLAN.folds), costs) for name in "abc"
         ]
-        stacked = ensembling.stack_out_of_fold(ALTERNATING, models, TARGET, PLAN)
-        scores.append(stacked.scores["roc_auc"])
+        stacked = ensembling.make_stack(ALTERNATING, models, METRICS["roc_auc"], PLAN)
+        scores.append(stacked.measured.scores["roc_auc"])
     assert np.mean(scores) == pytest.approx(0.5, abs=0.04)
 
 

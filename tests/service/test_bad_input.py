@@ -194,3 +194,31 @@ def test_declared_length_of_300_megabytes_is_refused_before_a_byte_is_read(deplo
     with socket.create_connection((url.host, url.port), timeout=10) as connection:
         connection.sendall(b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 314572800\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_stack_that_cannot_be_made_honestly_is_refused(api: TestClient) -> None:
+    def uploaded(content: bytes, **fields: str) -> str:
+        files = {"file": ("data.csv", content)}
+        dataset_id: str = api.post("/datasets", files=files, data=fields).raise_for_status().json()["id"]
+        return dataset_id
+
+    def refused(dataset_id: str, **stack: object) -> str:
+        body = {"dataset_id": dataset_id, "stack": stack}
+        detail: str = problem(api.post("/jobs", json=body), 422, "invalid_request")["detail"]
+        return detail
+
+    iris = uploaded(data.iris(), target="species")
+    assert "meta_model" in refused(iris, meta_model="alchemy")
+    assert "with 2 layers" in refused(iris, meta_model="linear", layers=2)
+    diabetes = uploaded(data.diabetes(), target="progression")
+    assert "no probabilities" in refused(diabetes, calibrate="sigmoid")
+    rows: list[list[object]] = [[x % 17, x % 20, "yes" if x % 3 else "no"] for x in range(120)]
+    grouped = uploaded(data.as_csv(rows, ["x", "who", "y"]), target="y", group="who")
+    for stack in ({"meta_model": "linear"}, {"layers": 2}, {"calibrate": "sigmoid"}):
+        assert "at random" in refused(grouped, **stack)
+    rare: list[list[object]] = [[x % 17, x % 7, "yes" if x > 5 else "no"] for x in range(120)]
+    assert "fewer than" in refused(
+        uploaded(data.as_csv(rare, ["x", "z", "y"]), target="y"), calibrate="isotonic"
+    )
+    described = {"task_type": "classification", "metafeatures": {}, "stack": {"meta_model": "linear"}}
+    assert "needs verify" in problem(api.post("/recommend", json=described), 422, "invalid_request")["detail"]

@@ -56,6 +56,21 @@ def test_upload_is_recommended_verified_stacked_and_taken_home(
     assert "species" in (tmp_path / "script.py").read_text()
 
 
+def test_a_stack_is_made_and_calibrated_as_it_is_wished(deployment: Deployment, iris_file: Path) -> None:
+    client = deployment.client
+    dataset_id = client.upload(iris_file, target="species")["id"]
+    names = ["clf-gaussian_nb-default", "clf-knn-5", "clf-lda-shrunk"]
+    wishes = {"meta_model": "linear", "layers": 1, "calibrate": "temperature"}
+    job = client.wait(client.verify(dataset_id, configurations=names, stack=wishes)["id"], timeout=120)
+    assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])
+    assert job["request"]["stack"] == wishes
+    result = job["result"]
+    assert (result["stack"]["meta_model"], result["stack"]["members"]) == ("linear", sorted(names))
+    assert result["stack_comparison"]["better_buy"] in {"stack", *names}
+    assert result["calibration"]["method"] == "temperature"
+    assert client.model(result["model_id"])["card"]["calibration"] == result["calibration"]
+
+
 def test_measured_scores_become_evaluations(deployment: Deployment, tmp_path: Path) -> None:
     path = tmp_path / "diabetes.csv"
     path.write_bytes(data.diabetes())

@@ -43,6 +43,8 @@ def make_card(
             f"(at most {protocol.MOST_ROWS} rows); the model itself is fitted on all rows"
         ),
         "stack_comparison": result["stack_comparison"],
+        "stack": result["stack"],
+        "calibration": result.get("calibration"),
         "limits": [
             _validity(table),
             "A classifier predicts class codes: positions in `classes`.",

@@ -1,66 +1,102 @@
 """Combine measured configurations by their out-of-fold predictions."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from app.metalearning.metrics import Metric
 from app.metalearning.portfolio import find_configuration
-from app.metalearning.portfolio.expressions import Call, call
+from app.metalearning.portfolio.expressions import Call
 from app.metalearning.protocol.splits import UNTESTED, Plan
-from app.metalearning.table import FloatArray, Table, TaskType
-from workers.experiments import pipelines, scoring
+from app.metalearning.table import FloatArray, Table
+from workers.experiments import scoring
 from workers.experiments.leaderboard import COSTS
 from workers.experiments.measured import Measured
+from workers.experiments.metamodels import META_MODELS, Learn, Learned, select, two_layers
 
 STACK = "stack"
-# Weights of every meta-model are non-negative: negative ones turn what folds know of each other into seeming skill.
-REGRESSION_META_MODEL = call("sklearn.linear_model.LinearRegression", positive=True)
-_N_SELECTIONS = 25
+# What is tried where nobody asks for one meta-model: those that cost one fit of every configuration that they use.
+_TRIED = ("selection", "least_squares")
 
 
-def winning_expression(table: Table, members: list[Measured], target: FloatArray, plan: Plan) -> Call:
-    """The winner as one scikit-learn expression: a single pipeline, or a stack of several."""
-    if len(members) == 1:
-        return find_configuration(members[0].name).pipeline
-    estimators = [(each.name, find_configuration(each.name).pipeline) for each in members]
-    if not _is_weighted_mean(table):
-        return call("sklearn.ensemble.StackingRegressor", estimators, REGRESSION_META_MODEL, cv=5)
-    tested = plan.folds != UNTESTED
-    weights = select_weights([each.predictions[tested] for each in members], target[tested]).tolist()
-    if table.task_type is TaskType.REGRESSION:
-        return call("sklearn.ensemble.VotingRegressor", estimators, weights=weights)
-    return call("sklearn.ensemble.VotingClassifier", estimators, voting="soft", weights=weights)
+class NoStackError(Exception):
+    """The configurations cannot be stacked like that; the text says why."""
 
 
-def select_weights(predictions: Sequence[FloatArray], target: FloatArray) -> FloatArray:
-    """How often each is chosen when the mean of the chosen is improved step by step (Caruana et al. 2004).
+@dataclass(frozen=True)
+class Stack:
+    """A stack: what its own cross-validation measured, and the meta-model that learned from all rows that were tested."""
 
-    What improves is log-loss for probabilities and squared error for numbers.
+    measured: Measured
+    learned: Learned
+    meta_model: str
+    names: list[str]  # of the configurations
+
+    @property
+    def members(self) -> list[str]:
+        """The configurations that it needs."""
+        return [self.names[index] for index in self.learned.used]
+
+    @property
+    def expression(self) -> Call:
+        """The stack as one scikit-learn expression."""
+        return self.learned.expression([(name, find_configuration(name).pipeline) for name in self.names])
+
+    def facts(self) -> dict[str, Any]:
+        """What the job's result tells of it."""
+        return {
+            "meta_model": self.meta_model,
+            "members": self.members,
+            **self.learned.facts(self.names),
+        }
+
+
+def make_stack(
+    table: Table,
+    measured: list[Measured],
+    metric: Metric,
+    plan: Plan,
+    meta_model: str | None = None,
+    layers: int = 1,
+) -> Stack:
+    """Combine the configurations with the meta-model that is asked for, else with the one that half A prefers.
 
     Args:
-        predictions: out-of-fold predictions per configuration, of shape (rows, classes) or (rows,).
-        target: class codes or numbers, shape (rows,).
+        table: says what can be taken home.
+        measured: the configurations.
+        metric: decides between meta-models.
+        plan: of the table's rows.
+        meta_model: a name of `META_MODELS`.
+        layers: with 2 a layer of learners lies between configurations and weights.
 
-    Returns: weights that sum to 1, shape (configurations,).
+    Raises: NoStackError.
     """
-    if predictions[0].ndim == 2:
-        each = np.stack([one[np.arange(len(target)), target.astype(np.int64)] for one in predictions])
-    else:
-        each = np.stack(predictions)
-    chosen, counts = np.zeros(len(target)), np.zeros(len(predictions))
-    for step in range(1, _N_SELECTIONS + 1):
-        means = (chosen + each) / step
-        if predictions[0].ndim == 2:
-            gains = np.log(np.maximum(means, scoring.SMALLEST_PROBABILITY))
-        else:
-            gains = -((means - target) ** 2)
-        best = int(np.argmax(gains.mean(axis=1)))
-        chosen, counts[best] = chosen + each[best], counts[best] + 1
-    return counts / _N_SELECTIONS
+    target = table.target_values[plan.rows]
+    tested = plan.folds != UNTESTED
+    names = [each.name for each in measured]
+    stacks: list[Stack] = []
+    refused = ""
+    for name, learn in _candidates(meta_model, layers).items():
+        try:
+            predictions = out_of_fold(learn, measured, target, plan)
+            learned = learn([each.predictions[tested] for each in measured], target[tested])
+        except ValueError as error:
+            refused = str(error)[:300]
+            continue
+        of_all, of_a = (
+            scoring.score(table.task_type, target[rows], predictions[rows])
+            for rows in (tested, plan.halves == 0)
+        )
+        costs = {cost: sum(measured[index].costs[cost] for index in learned.used) for cost in COSTS}
+        stacks.append(Stack(Measured(STACK, of_all, of_a, predictions, costs), learned, name, names))
+    if not stacks:
+        raise NoStackError(f"The stack could not be fitted: {refused}")
+    return min(stacks, key=lambda each: _loss_of_a(metric, each.measured))
 
 
-def stack_out_of_fold(table: Table, measured: list[Measured], target: FloatArray, plan: Plan) -> Measured:
-    """The stack's own out-of-fold predictions.
+def out_of_fold(learn: Learn, measured: list[Measured], target: FloatArray, plan: Plan) -> FloatArray:
+    """The stack's own out-of-fold predictions, NaN where never tested.
 
     For every split the meta-model learns from the out-of-fold predictions of those rows that the split learns from: of
     the other folds, or of the earlier ones where splits go forward in time. For the first of these there are none, so
@@ -69,25 +105,24 @@ def stack_out_of_fold(table: Table, measured: list[Measured], target: FloatArray
     predictions = np.full_like(measured[0].predictions, np.nan)
     for split in plan.splits:
         known, test = split.training[plan.folds[split.training] != UNTESTED], split.test
-        if _is_weighted_mean(table):
-            weights = np.full(len(measured), 1 / len(measured))
-            if len(known):
-                weights = select_weights([each.predictions[known] for each in measured], target[known])
-            predictions[test] = sum(
-                w * each.predictions[test] for w, each in zip(weights, measured, strict=True)
-            )
+        of_test = [each.predictions[test] for each in measured]
+        if len(known):
+            learned = learn([each.predictions[known] for each in measured], target[known])
+            predictions[test] = learned.predict(of_test)
         else:
-            inputs = np.column_stack([each.predictions for each in measured])
-            model = pipelines.build(REGRESSION_META_MODEL).fit(inputs[known], target[known])
-            predictions[test] = model.predict(inputs[test])
-    of_all, of_a = (
-        scoring.score(table.task_type, target[rows], predictions[rows])
-        for rows in (plan.folds != UNTESTED, plan.halves == 0)
-    )
-    costs = {name: sum(each.costs[name] for each in measured) for name in COSTS}
-    return Measured(STACK, of_all, of_a, predictions, costs)
+            predictions[test] = np.mean(of_test, axis=0)
+    return predictions
 
 
-def _is_weighted_mean(table: Table) -> bool:
-    """Whether the stack is a weighted mean; otherwise scikit-learn's StackingRegressor, which splits rows at random."""
-    return table.task_type is TaskType.CLASSIFICATION or table.group is not None or table.time is not None
+def _candidates(meta_model: str | None, layers: int) -> dict[str, Learn]:
+    if layers > 1:
+        combine = META_MODELS[meta_model] if meta_model else select
+        return {f"two layers, {meta_model or 'selection'}": two_layers(combine)}  # type: ignore[arg-type]  # of these two
+    names = (meta_model,) if meta_model else _TRIED
+    return {name: META_MODELS[name] for name in names}
+
+
+def _loss_of_a(metric: Metric, measured: Measured) -> float:
+    """On half A; where the metric is not defined there, all are alike."""
+    score = measured.scores_a.get(metric.name)
+    return np.inf if score is None else float(metric.loss(score))

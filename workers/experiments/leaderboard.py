@@ -5,7 +5,7 @@ from typing import Any
 
 from app.metalearning.metrics import METRICS
 
-COSTS = ("fit_cpu_seconds", "predict_cpu_seconds_per_1000_rows")
+FITTING, PREDICTING = COSTS = ("fit_cpu_seconds", "predict_cpu_seconds_per_1000_rows")
 
 
 def leaderboard(

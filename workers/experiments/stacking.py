@@ -1,7 +1,7 @@
 """The last step of a verification: combine what was measured, compare honestly, refit the winner on all rows."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +9,42 @@ import numpy as np
 import skops.io
 
 from app.isolation import Report
-from app.metalearning.metrics import METRICS
+from app.metalearning.metrics import METRICS, Metric
+from app.metalearning.portfolio import find_configuration
 from app.metalearning.portfolio.expressions import Call
 from app.metalearning.protocol import splits
 from app.metalearning.protocol.splits import Plan
 from app.metalearning.table import Table, TaskType, read_table
-from workers.experiments import pipelines
+from workers.experiments import pipelines, probabilities
 from workers.experiments.card import make_card
-from workers.experiments.comparison import NoComparisonError, compare
+from workers.experiments.comparison import Comparison, NoComparisonError, compare
 from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
-from workers.experiments.ensembling import STACK, stack_out_of_fold, winning_expression
+from workers.experiments.ensembling import STACK, NoStackError, Stack, make_stack
 from workers.experiments.evaluation import NotMeasurableError
-from workers.experiments.leaderboard import leaderboard
+from workers.experiments.leaderboard import FITTING, leaderboard
 from workers.experiments.measured import Measured, load_measured
 from workers.experiments.script import render_script
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What may be delivered: what was measured of it, and how to make it."""
+
+    measured: Measured
+    members: list[str]  # configurations
+    expression: Call
+    n_fits: int = 1  # of every member
+
+    def seconds(self, table: Table, plan: Plan) -> float:
+        """CPU seconds that fitting it on all rows is expected to take, as much longer as there are more rows."""
+        return self.n_fits * self.measured.costs[FITTING] * table.n_rows / len(plan.rows)
 
 
 @dataclass(frozen=True)
 class _Delivered:
     """What users take home, and what was better by its score but cannot be taken home, with the reason."""
 
-    winner: Measured
-    members: list[str]
-    expression: Call
+    winner: _Candidate
     untrusted: list[str]  # types that a loader of the artifact must trust
     passed_over: dict[str, str]
 
@@ -40,84 +53,123 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     """Fit the stack, make the leaderboard, refit the winner; writes the artifact and the script to the task's folder.
 
     Args:
-        payload: `table`, `folder`, `metric`, `reading`, `dataset`, and `experiments` with results and predictions.
+        payload: `table`, `folder`, `metric`, `reading`, `dataset`, `seconds` (what it may take), `stack` (what is wished
+            of it: `meta_model`, `layers`, `calibrate`), and `experiments` with results and predictions.
         report: told of every phase.
     """
     warnings.simplefilter("ignore")
     table = read_table(Path(payload["table"]))
-    metric = METRICS[payload["metric"]]
+    metric, wishes = METRICS[payload["metric"]], payload["stack"]
     plan = splits.plan(table)
-    target = table.target_values[plan.rows]
-    measured = [load_measured(experiment) for experiment in payload["experiments"]]
+    singles = [load_measured(experiment) for experiment in payload["experiments"]]
     report({"kind": "progress", "phase": "stacking", "done": 0, "total": 2})
-    comparison, no_stack_because = None, "With one configuration there is nothing to stack."
-    if len(measured) > 1:
-        try:
-            stacked = stack_out_of_fold(table, measured, target, plan)
-            comparison = compare(metric, measured, stacked, target, plan)
-            measured.append(stacked)
-        except ValueError as error:
-            no_stack_because = f"The stack could not be fitted: {error}"[:300]
-        except NoComparisonError as error:
-            no_stack_because = str(error)
+    stacked, comparison, no_stack_because = _stacked(table, singles, metric, plan, wishes)
+    measured = [*singles, *([stacked.measured] if stacked and comparison else [])]
     board = leaderboard(metric.name, ((each.name, each.scores, each.costs) for each in measured))
-    by_name = {each.name: each for each in measured}
-    ranked = [by_name[row["name"]] for row in board]
     report({"kind": "progress", "phase": "refitting", "done": 1, "total": 2})
-    stack_wins = comparison is not None and comparison.verdict == "stack_better"
-    # The stack goes first only where it is proven better; otherwise the singles are the candidates, best first.
-    candidates = sorted(ranked, key=lambda each: each.name != STACK)
-    if not stack_wins:
-        candidates = [each for each in ranked if each.name != STACK]
-    delivered = _refit_first(candidates, measured, table, plan, Path(payload["folder"]))
+    candidates = _candidates(board, singles, stacked, comparison)
+    if wishes["calibrate"] is not None:
+        candidates = [_calibrating(each, wishes["calibrate"]) for each in candidates]
+    delivered = _deliver(candidates, payload["seconds"], table, plan, Path(payload["folder"]))
     winner = delivered.winner
-    (Path(payload["folder"]) / SCRIPT_FILE).write_text(
-        render_script(delivered.expression, table, metric, winner.scores[metric.name], payload["reading"])
-    )
     result: dict[str, Any] = {
         "metric": metric.name,
         "splits": splits.describe(table),
-        "winner": winner.name,
+        "winner": winner.measured.name,
         "leaderboard": board,
-        "stack_comparison": None
-        if comparison is None
-        else {
-            "single": comparison.single,
-            "difference": comparison.difference,
-            "low": comparison.low,
-            "high": comparison.high,
-            "verdict": comparison.verdict,
-            "rows": comparison.rows,
-        },
+        "stack_comparison": None if comparison is None else comparison.facts(),
+        "stack": stacked.facts() if stacked and comparison else None,
     }
     if comparison is None:
         result["no_stack_because"] = no_stack_because
     if delivered.passed_over:
         result["passed_over"] = delivered.passed_over
-    card = make_card(table, payload["dataset"], winner.name, delivered.members, result, delivered.untrusted)
+    score = winner.measured.scores[metric.name]
+    if wishes["calibrate"] is not None:
+        mended = probabilities.calibrated(
+            wishes["calibrate"], winner.measured, table.target_values[plan.rows], plan
+        )
+        score = mended.scores[metric.name]
+        result["calibration"] = {
+            "method": wishes["calibrate"],
+            "before": winner.measured.scores,
+            "after": mended.scores,
+        }
+    (Path(payload["folder"]) / SCRIPT_FILE).write_text(
+        render_script(winner.expression, table, metric, score, payload["reading"])
+    )
+    card = make_card(
+        table, payload["dataset"], winner.measured.name, winner.members, result, delivered.untrusted
+    )
     return {"result": result, "card": card}
 
 
-def _refit_first(
-    candidates: list[Measured],
-    measured: list[Measured],
-    table: Table,
-    plan: Plan,
-    folder: Path,
+def _stacked(
+    table: Table, singles: list[Measured], metric: Metric, plan: Plan, wishes: dict[str, Any]
+) -> tuple[Stack | None, Comparison | None, str]:
+    """The stack, how it compares with the best single, and why there is none of these where there is none."""
+    if len(singles) < 2:
+        return None, None, "With one configuration there is nothing to stack."
+    try:
+        made = make_stack(table, singles, metric, plan, wishes["meta_model"], wishes["layers"])
+        return made, compare(metric, singles, made.measured, table.target_values[plan.rows], plan), ""
+    except (NoStackError, NoComparisonError) as error:
+        return None, None, str(error)
+
+
+def _candidates(
+    board: list[dict[str, Any]],
+    singles: list[Measured],
+    stacked: Stack | None,
+    comparison: Comparison | None,
+) -> list[_Candidate]:
+    """What may be delivered, best first; the stack is the first where it is proven better, and else none of them."""
+    by_name = {each.name: each for each in singles}
+    found = [
+        _Candidate(by_name[row["name"]], [row["name"]], find_configuration(row["name"]).pipeline)
+        for row in board
+        if row["name"] != STACK
+    ]
+    if stacked is not None and comparison is not None and comparison.verdict == "stack_better":
+        found.insert(
+            0, _Candidate(stacked.measured, stacked.members, stacked.expression, stacked.learned.n_fits)
+        )
+    return found
+
+
+def _calibrating(candidate: _Candidate, method: str) -> _Candidate:
+    return replace(
+        candidate,
+        expression=probabilities.expression(method, candidate.expression),
+        n_fits=candidate.n_fits * probabilities.N_FITS,
+    )
+
+
+def _deliver(
+    candidates: list[_Candidate], seconds: float, table: Table, plan: Plan, folder: Path
 ) -> _Delivered:
-    """Refit the first candidate that can be fitted on all rows and written as skops; the others are passed over."""
+    """Refit the first candidate that can be fitted on all rows and written as skops; the others are passed over.
+
+    A stack that would take longer than there is time is not begun: a single may still be fitted.
+    """
     passed_over: dict[str, str] = {}
     for winner in candidates:
-        members = [each for each in measured if each.name != STACK] if winner.name == STACK else [winner]
-        expression = winning_expression(table, members, table.target_values[plan.rows], plan)
+        needed = winner.seconds(table, plan)
+        if winner.measured.name == STACK and needed > seconds:
+            passed_over[STACK] = (
+                f"would take about {needed:.3g} s to fit on all rows, where {seconds:.3g} s are left"
+            )
+            continue
         try:
-            untrusted = _refit(expression, table, folder / ARTIFACT_FILE)
+            untrusted = _refit(winner.expression, table, folder / ARTIFACT_FILE)
         except (MemoryError, OSError):
             raise  # the machine's trouble, not the candidate's
         except Exception as error:  # noqa: BLE001  each library has exceptions of its own, skops too
-            passed_over[winner.name] = f"could not be fitted on all rows and written as skops: {error}"[:300]
+            passed_over[winner.measured.name] = (
+                f"could not be fitted on all rows and written as skops: {error}"[:300]
+            )
         else:
-            return _Delivered(winner, [each.name for each in members], expression, untrusted, passed_over)
+            return _Delivered(winner, untrusted, passed_over)
     reasons = "; ".join(f"{name} {reason}" for name, reason in passed_over.items())
     raise NotMeasurableError(reasons[:500], "Choose other configurations.")
 

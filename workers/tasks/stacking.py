@@ -17,6 +17,8 @@ from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
 from workers.experiments.leaderboard import COSTS, leaderboard
 from workers.tasks.experiment import dataset_file
 
+# Of jobs that began before one could wish.
+_WISHES = {"meta_model": None, "layers": 1, "calibrate": None}
 _WHY_NO_MODEL = {
     Ending.TIMEOUT: "The time budget was spent before the stack and the winner were fitted.",
     Ending.MEMORY: "Fitting the stack or the winner on all rows needed more memory than the worker allows.",
@@ -35,6 +37,8 @@ def load(
         "table": str(dataset_file(session, held.job_id, settings)),
         "folder": str(folder),
         "metric": job.request["metric"],
+        "stack": {**_WISHES, **job.request.get("stack", {})},
+        "seconds": budgets.seconds_for_stacking(session, held.job_id),
         "reading": dataset.reading,
         "dataset": {"id": dataset.id, "name": dataset.name, "metafeatures": dataset.metafeatures},
         "experiments": [
@@ -48,8 +52,8 @@ def load(
             for experiment in finished
         ],
     }
-    seconds = budgets.seconds_for_stacking(session, held.job_id)
-    return "workers.tasks.computing:stack", payload, Limits(seconds, settings.memory_bytes)
+    limits = Limits(payload["seconds"], settings.memory_bytes)
+    return "workers.tasks.computing:stack", payload, limits
 
 
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
@@ -105,6 +109,7 @@ def end_without_model(session: Session, job_id: str, because: Ending) -> None:
         "winner": rows[0]["name"],
         "leaderboard": rows,
         "stack_comparison": None,
+        "stack": None,
         "no_stack_because": reason,
     }
     jobs.succeed(session, job_id, result)
