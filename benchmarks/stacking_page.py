@@ -10,8 +10,12 @@ PAGE = ROOT / "docs" / "stacking.md"
 
 def write_page() -> None:
     """Write the tables anew from what is recorded."""
-    figures = recorded("stacking")
-    PAGE.write_text(with_tables(PAGE.read_text(), lambda name: _rows(name, figures)))
+    PAGE.write_text(tables(PAGE.read_text(), recorded("stacking")))
+
+
+def tables(page: str, figures: dict[str, float]) -> str:
+    """The page with its tables written anew."""
+    return with_tables(page, lambda name: _rows(name, figures))
 
 
 def _rows(table: str, figures: dict[str, float]) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ranking_figures, recording
+from benchmarks import ranking_figures, recording, stacking_page
 from benchmarks.recommender import SCENARIOS
 from benchmarks.recording import PAGES, quoted
 
@@ -28,3 +28,9 @@ def test_a_run_without_public_meta_datasets_says_so_and_a_later_one_fills_the_ta
     assert short.count("Not measured in the last run") == 7
     assert ranking_figures.tables(short, figures) == page
     ranking_figures.plot(own)
+
+
+def test_tables_of_stacking_are_those_that_were_recorded() -> None:
+    page = stacking_page.PAGE.read_text()
+    assert stacking_page.tables(page, recording.recorded("stacking")) == page, "make bench-stacking"
+    assert page.count("| default | ") == 2

@@ -122,3 +122,13 @@ def test_boosted_arrays_score_like_lightgbm(monkeypatch):
         rows = np.hstack([np.tile(arrays.filled(vector), (9, 1)), arrays.descriptors])
         assert arrays.scores(vector) == pytest.approx(fitted[0].predict(rows))
     assert len(set(arrays.scores(known[0]))) > 1
+
+
+def test_metafeatures_beyond_what_trees_can_hold_are_the_largest_that_they_can():
+    known, regret = random.normal(size=(40, 3)), random.random((40, 4))
+    known[:, 1] = 10.0 ** random.uniform(30, 300, 40) * np.sign(random.normal(size=40))
+    forest = forests.fit_forest(known, regret)
+    for vector in (known[0], np.array([0.0, 1e308, np.nan]), np.array([0.0, -np.inf, 1.0])):
+        assert forest.weights(vector).sum() == pytest.approx(1.0)
+    assert forests.fit_ranking(known, regret).scores(known[0]).shape == (4,)
+    assert forests.fit_pairwise(known, regret).votes(known[0], 4).shape == (4,)

@@ -14,6 +14,7 @@ from app.metalearning.metalearners.lambdamart import RankingTrees, describe_conf
 from app.metalearning.metalearners.pairwise import PairwiseTrees
 from app.metalearning.metalearners.portfolio import greedy_order
 from app.metalearning.metalearners.trained import Trained
+from app.metalearning.metalearners.trees import without_gaps
 from app.metalearning.table import FloatArray
 
 N_TREES = 300
@@ -42,7 +43,7 @@ def fit_forest(metafeatures: FloatArray, targets: FloatArray) -> ForestArrays:
         targets: shape (datasets, configurations), NaN where nobody tried.
     """
     fill = _medians(metafeatures)
-    filled = np.where(np.isnan(metafeatures), fill, metafeatures).astype(np.float32)
+    filled = without_gaps(metafeatures, fill)
     forest = ExtraTreesRegressor(
         N_TREES, min_samples_leaf=3, max_features=0.4, bootstrap=False, random_state=0, n_jobs=1
     ).fit(filled, _without_gaps(targets))
@@ -60,7 +61,7 @@ def fit_level_forest(evidence: Evidence) -> ForestArrays:
 def fit_pairwise(metafeatures: FloatArray, regret: FloatArray) -> PairwiseTrees:
     """Grow a few trees for every pair of the portfolio's first configurations, datasets weighed by what is at stake."""
     fill = _medians(metafeatures)
-    filled = np.where(np.isnan(metafeatures), fill, metafeatures).astype(np.float32)
+    filled = without_gaps(metafeatures, fill)
     equal = np.full(len(regret), 1 / len(regret))
     meeting = greedy_order(regret, equal, list(range(regret.shape[1])), most=N_MEETING)
     pairs = [(one, other) for place, one in enumerate(meeting) for other in meeting[place + 1 :]]
@@ -83,7 +84,7 @@ def fit_pairwise(metafeatures: FloatArray, regret: FloatArray) -> PairwiseTrees:
 def fit_ranking(metafeatures: FloatArray, regret: FloatArray) -> RankingTrees:
     """Boost trees that rank every dataset's configurations (LambdaMART)."""
     fill = _medians(metafeatures)
-    filled = np.where(np.isnan(metafeatures), fill, metafeatures).astype(np.float32)
+    filled = without_gaps(metafeatures, fill)
     descriptors = describe_configurations(regret)
     known = ~np.isnan(regret)
     grades = np.round((N_GRADES - 1) * (1 - np.nan_to_num(regret) / WORST_REGRET)).astype(np.int64)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from app.metalearning.table import FloatArray, IntArray
 
 LEAF = -1
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Trees:
     right: npt.NDArray[np.int32]  # (nodes,)
     fill: FloatArray  # (metafeatures,): the median, in place of missing values
 
-    def filled(self, vector: FloatArray) -> FloatArray:
+    def filled(self, vector: FloatArray) -> npt.NDArray[np.float32]:
         """The vector without gaps, as the trees saw those that they were grown on."""
-        return np.where(np.isnan(vector), self.fill, vector).astype(np.float32)
+        return without_gaps(vector, self.fill)
 
     def walk(self, rows: npt.NDArray[np.floating]) -> IntArray:
         """The leaf that every row reaches in every tree, shape (rows, trees).
@@ -71,3 +72,14 @@ class Trees:
         is_leaf = self.feature == LEAF
         left, right = np.where(is_leaf, itself, self.left), np.where(is_leaf, itself, self.right)
         return np.column_stack([left, right]).ravel()
+
+
+def without_gaps(metafeatures: FloatArray, fill: FloatArray) -> npt.NDArray[np.float32]:
+    """Metafeatures as trees see them: filled, and no larger than their numbers go, so that no dataset's are infinite.
+
+    Args:
+        metafeatures: shape (..., metafeatures), NaN where missing.
+        fill: what stands for a missing one, shape (metafeatures,).
+    """
+    filled = np.where(np.isnan(metafeatures), fill, metafeatures)
+    return np.clip(filled, -_LARGEST, _LARGEST).astype(np.float32)
