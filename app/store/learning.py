@@ -104,14 +104,10 @@ def _measured_rows(task_type: TaskType) -> Any:
             Evaluation.fingerprint,
             Evaluation.status,
             Evaluation.result["scores"].label("scores"),
-            Dataset.metafeatures,
-            Dataset.target_sd,
         )
         .join(Dataset, Dataset.id == Evaluation.dataset_id)
         .where(
-            Dataset.contribute,
-            Dataset.task_type == str(task_type),
-            Dataset.metafeature_version == SCHEMA_VERSION,  # values of another one mean something else
+            *_teaches(task_type),
             Evaluation.protocol == PROTOCOL,
             Evaluation.status != "not_applicable",  # which says nothing of how good a configuration is
         )
@@ -119,12 +115,23 @@ def _measured_rows(task_type: TaskType) -> Any:
     )
 
 
+def _teaches(task_type: TaskType) -> tuple[Any, ...]:
+    """Which datasets may be learned from."""
+    return (
+        Dataset.contribute,
+        Dataset.task_type == str(task_type),
+        Dataset.metafeature_version == SCHEMA_VERSION,  # values of another one mean something else
+    )
+
+
 def _measured(session: Session, task_type: TaskType) -> Iterator[_Lesson]:
-    about: dict[str, _Dataset] = {}
+    # Read once for each dataset, not beside each of its scores.
+    described = select(Dataset.id, Dataset.metafeatures, Dataset.target_sd).where(*_teaches(task_type))
+    about = {
+        row.id: _described(task_type, row.metafeatures, row.target_sd) for row in session.execute(described)
+    }
     for row in session.execute(_measured_rows(task_type)):
-        if _is_of_today(row.configuration, row.fingerprint):
-            if row.dataset_id not in about:
-                about[row.dataset_id] = _described(task_type, row.metafeatures, row.target_sd)
+        if _is_of_today(row.configuration, row.fingerprint) and row.dataset_id in about:
             scores = {row.configuration: row.scores if row.status == "ok" else None}
             yield _Lesson(row.owner, about[row.dataset_id], scores)
 
