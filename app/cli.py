@@ -268,7 +268,7 @@ def _write_results(client: Client, job: dict[str, Any], recommendation: dict[str
     client.artifact(model_id, out / "model.skops")
     client.artifact(model_id, out / "script.py", "python")
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    (out / "card.md").write_text(presenting.card_markdown(card))
+    (out / "card.md").write_text(client.card(model_id))
     console.print(
         f"Wrote {out}/model.skops, card.md, card.json, script.py, recommendation.json and job.json."
     )

@@ -288,6 +288,13 @@ class Client:
         """
         return self._call("GET", f"/models/{model_id}")
 
+    def card(self, model_id: str) -> str:
+        """A model's card as Markdown.
+
+        Raises: ProblemError.
+        """
+        return self._send("GET", f"/models/{model_id}/card").text
+
     def artifact(self, model_id: str, path: Path, format: str = "skops") -> None:  # noqa: A002  the query's name
         """Download a model's file.
 

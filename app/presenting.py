@@ -1,4 +1,4 @@
-"""Answers as people read them: tables for the terminal, and the model card as Markdown."""
+"""Answers as people read them: tables for the terminal."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -152,50 +152,3 @@ def metafeature_table(facts: dict[str, Any], families: dict[str, str]) -> Table:
         table.add_row("" if family == before else heading, name, shown)
         before = family
     return table
-
-
-def card_markdown(card: dict[str, Any]) -> str:
-    """The model card as Markdown."""
-    dataset = card["dataset"]
-    lines = [
-        f"# Model card: {card['winner']}",
-        "",
-        f"Predicts `{card['target']}` ({card['task_type']}) from {len(card['columns'])} columns;",
-        f"fitted on {dataset['n_rows']} rows of {dataset['name']}.",
-        "",
-        "## Scores",
-        "",
-        f"From {card['scores_from']}.",
-        "",
-        "| metric | score |",
-        "|---|---|",
-        *(f"| {name} | {value:.4f} |" for name, value in card["scores"].items()),
-        "",
-        "## Configurations",
-        "",
-        *(
-            f"- `{each['id']}`: {each['algorithm']} {each['hyperparameters']}"
-            for each in card["configurations"]
-        ),
-        "",
-        "## Columns",
-        "",
-        *(f"- `{each['name']}`: {each['type']}" for each in card["columns"]),
-        "",
-        *(
-            ["## Classes", "", *(f"{code}. `{label}`" for code, label in enumerate(card["classes"])), ""]
-            if card["classes"]
-            else []
-        ),
-        "## Limits",
-        "",
-        *(f"- {limit}" for limit in card["limits"]),
-        "",
-        "## Versions",
-        "",
-        *(f"- {name} {version}" for name, version in card["versions"].items()),
-        "",
-        f"Seed {card['seed']}. Load with `skops.io.load(path, trusted={card['artifact']['trusted_types']})`.",
-        "",
-    ]
-    return "\n".join(lines)

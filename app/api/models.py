@@ -7,6 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
+from app.api.cards import as_markdown
 from app.api.dependencies import Owner, ReadSession, ServiceDep
 from app.api.problems import problem_responses
 from app.api.schemas import ResponseModel, as_time
@@ -40,6 +41,20 @@ def read_model(model_id: str, session: ReadSession, owner: Owner) -> ModelRespon
         artifact={"skops": f"{href}?format=skops", "python": f"{href}?format=python"},
         created_at=as_time(model.created_at),
     )
+
+
+@router.get(
+    "/models/{model_id}/card",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/markdown": {}}, "description": "The card for people"},
+        **problem_responses(404),
+    },
+)
+def read_card(model_id: str, session: ReadSession, owner: Owner) -> Response:
+    """The same card as Markdown."""
+    model = models.get(session, owner, model_id)
+    return Response(as_markdown(model.id, model.card), media_type="text/markdown")
 
 
 @router.get(

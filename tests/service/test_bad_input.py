@@ -144,6 +144,7 @@ def test_form_without_a_file_is_refused(api: TestClient) -> None:
         ("GET", "/datasets/ds_unknown", "dataset_not_found"),
         ("DELETE", "/datasets/ds_unknown", "dataset_not_found"),
         ("GET", "/models/model_unknown", "model_not_found"),
+        ("GET", "/models/model_unknown/card", "model_not_found"),
         ("GET", "/models/model_unknown/artifact", "model_not_found"),
         ("GET", "/nowhere", "not_found"),
     ],

@@ -47,6 +47,7 @@ def test_upload_is_recommended_verified_stacked_and_taken_home(
     }
 
     model = client.model(job["result"]["model_id"])
+    assert f"{len(model['card']['columns'])} columns" in client.card(model["id"])
     client.artifact(model["id"], tmp_path / "model.skops")
     fitted = skops.io.load(tmp_path / "model.skops", trusted=model["card"]["artifact"]["trusted_types"])
     rows = _features(iris_file)

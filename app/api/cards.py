@@ -1,0 +1,104 @@
+"""A model card for people: the same facts as its JSON, as Markdown (Mitchell et al. 2019)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+_MOST_COLUMNS = 50
+_SPECIAL = str.maketrans({each: f"\\{each}" for each in "\\`*_{}[]<>()#+-.!|~$&"} | {"\n": " ", "\r": " "})
+
+
+def as_markdown(model_id: str, card: dict[str, Any]) -> str:
+    """The card; whatever a client named is escaped, so that it is shown as it is and nothing else."""
+    score = card["scores"].get(card["metric"])
+    lines = [
+        f"# Model {_text(model_id)}",
+        f"Predicts {_text(card['target'])} ({_text(card['task_type'])}) on data like {_text(card['dataset']['name'])}.",
+        f"{_text(card['metric'])} {_number(score)}, from {_text(card['scores_from'])}.",
+        "## What it is",
+        *_table(
+            ("configuration", "algorithm", "hyperparameters"),
+            (
+                (each["id"], each["algorithm"], _settings(each["hyperparameters"]))
+                for each in card["configurations"]
+            ),
+        ),
+        *_stack(card),
+        "## How well it does",
+        *_table(("metric", "score"), sorted(card["scores"].items())),
+        f"Splits: {_text(card['splits'])}.",
+        *_calibration(card),
+        "## What it was fitted on",
+        f"{card['dataset']['n_rows']:,} rows, {len(card['columns']):,} columns.",
+        *_columns(card["columns"]),
+        *_classes(card),
+        "## Limits",
+        *_list(card["limits"]),
+        "## To load it",
+        f"```python\nskops.io.load(path, trusted={card['artifact']['trusted_types']!r})\n```",
+        *_table(("library", "version"), card["versions"].items()),
+        f"Seed: {_text(card['seed'])}.",
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _stack(card: dict[str, Any]) -> list[str]:
+    """How it was stacked, or why it is a single one."""
+    stack, comparison = card.get("stack"), card.get("stack_comparison")
+    if comparison is None:
+        return []
+    lines = [_text(comparison["because"])] if "because" in comparison else []
+    if stack and card["winner"] == "stack":
+        lines.insert(0, f"Stacked by {_text(stack['meta_model'])}.")
+        if "weights" in stack:
+            lines += _table(("configuration", "weight"), stack["weights"].items())
+    return lines
+
+
+def _calibration(card: dict[str, Any]) -> list[str]:
+    told = card.get("calibration")
+    if not told:
+        return []
+    rows = ((name, told["before"].get(name), after) for name, after in sorted(told["after"].items()))
+    return [
+        f"Its probabilities are calibrated ({_text(told['method'])}):",
+        *_table(("metric", "before", "after"), rows),
+    ]
+
+
+def _columns(columns: list[dict[str, Any]]) -> list[str]:
+    shown = columns[:_MOST_COLUMNS]
+    more = [f"And {len(columns) - len(shown):,} more."] if len(shown) < len(columns) else []
+    return [*_table(("column", "type"), ((each["name"], each["type"]) for each in shown)), *more]
+
+
+def _classes(card: dict[str, Any]) -> list[str]:
+    if not card["classes"]:
+        return []
+    codes = enumerate(card["classes"][:_MOST_COLUMNS])
+    return ["It predicts codes of classes:", *_table(("code", "class"), codes)]
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> list[str]:
+    """One Markdown block, as a list like the others."""
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    return ["\n".join([*lines, *(f"| {' | '.join(map(_cell, row))} |" for row in rows)])]
+
+
+def _list(items: Iterable[Any]) -> list[str]:
+    return ["\n".join(f"- {_text(each)}" for each in items)]
+
+
+def _settings(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def _cell(value: Any) -> str:
+    return _number(value) if isinstance(value, float) or value is None else _text(value)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else _text(f"{value:.4g}")
+
+
+def _text(value: Any) -> str:
+    return str(value).translate(_SPECIAL)

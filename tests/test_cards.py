@@ -1,0 +1,80 @@
+"""A model card for people."""
+
+from typing import Any
+
+from app.api.cards import as_markdown
+
+CARD: dict[str, Any] = {
+    "winner": "stack",
+    "configurations": [
+        {"id": "clf-knn-5", "algorithm": "knn", "hyperparameters": {"n_neighbors": 5}},
+        {"id": "clf-lda-shrunk", "algorithm": "lda", "hyperparameters": {}},
+    ],
+    "task_type": "classification",
+    "target": "species",
+    "classes": ["setosa", "versicolor"],
+    "columns": [{"name": f"x{index}", "type": "numeric"} for index in range(60)],
+    "dataset": {"id": "ds_1", "name": "iris", "n_rows": 1500, "metafeatures": {}},
+    "metric": "roc_auc",
+    "scores": {"roc_auc": 0.98765, "log_loss": 0.1},
+    "splits": "stratified",
+    "scores_from": "out-of-fold predictions",
+    "stack": {
+        "meta_model": "selection",
+        "members": [],
+        "weights": {"clf-knn-5": 0.25, "clf-lda-shrunk": 0.75},
+    },
+    "stack_comparison": {"because": "The stack has 3.0% less loss than clf-knn-5."},
+    "calibration": {
+        "method": "sigmoid",
+        "before": {"log_loss": 0.2, "roc_auc": 0.9},
+        "after": {"log_loss": 0.1, "roc_auc": 0.9},
+    },
+    "limits": ["Scores hold for new rows from the same source."],
+    "seed": 0,
+    "versions": {"python": "3.11"},
+    "artifact": {"format": "skops", "trusted_types": ["sklearn.tree._tree.Tree"]},
+}
+
+
+def test_a_card_tells_what_is_known() -> None:
+    text = as_markdown("model_1", CARD)
+    assert text.startswith("# Model model\\_1\n")
+    for words in (
+        "1,500 rows, 60 columns.",
+        "And 10 more.",
+        "| clf\\-lda\\-shrunk | 0\\.75 |",
+        "| log\\_loss | 0\\.2 | 0\\.1 |",
+        "| 0 | setosa |",
+        "Stacked by selection.",
+        "3\\.0% less loss",
+        "skops.io.load(path, trusted=['sklearn.tree._tree.Tree'])",
+    ):
+        assert words in text
+
+
+def test_a_card_of_a_single_configuration_says_nothing_of_stacks() -> None:
+    single = CARD | {"winner": "clf-knn-5", "stack": None, "stack_comparison": None, "calibration": None}
+    text = as_markdown("model_1", single)
+    assert "Stacked" not in text
+    assert "calibrated" not in text
+
+
+def test_what_clients_named_cannot_become_markup() -> None:
+    hostile = "<script>|\n# [x](javascript:1) `*_"
+    text = as_markdown(
+        "m",
+        CARD
+        | {
+            "target": hostile,
+            "classes": [hostile],
+            "columns": [{"name": hostile, "type": "text"}],
+            "dataset": {"name": hostile, "n_rows": 1},
+        },
+    )
+    assert "<script" not in text.replace("\\<script", "")
+    assert "](" not in text
+    assert not any(line.startswith("# [") or "| #" in line for line in text.splitlines())
+    rows = [line for line in text.splitlines() if "javascript" in line and line.startswith("|")]
+    assert len(rows) == 2
+    assert all(row.replace("\\|", "").count("|") == 3 for row in rows)
