@@ -275,10 +275,11 @@ def test_clients_that_go_away_leave_nothing_behind(busy, job: StandingJob) -> No
         return footprint(server)
 
     first = forty_come_and_go()
-    second = forty_come_and_go()  # some would be refused, were a place not given back
-    # Pools fill as chance will have it; what forty clients left behind would be forty.
-    assert second["database"] <= first["database"] + 10
-    assert second["threads"] <= first["threads"] + 10
+    forty_come_and_go()  # some would be refused, were a place not given back
+    last = forty_come_and_go()
+    # Pools fill as chance will have it, by twenty at times; what eighty clients left behind would be eighty.
+    assert last["database"] <= first["database"] + 40
+    assert last["threads"] <= first["threads"] + 40
 
 
 @pytest.mark.requirement("R10")

@@ -71,7 +71,7 @@ def verified(database: Database, folder: Path, *, contribute: bool) -> str:
     """A dataset that was recommended for and verified: one experiment succeeded, one failed, a model was fitted."""
     dataset_id = upload(database, folder, contribute=contribute)
     with database.write() as session:
-        recommendation = recommendations.record(
+        recommendation_id = recommendations.record(
             session,
             owner="local",
             dataset_id=dataset_id,
@@ -79,7 +79,7 @@ def verified(database: Database, folder: Path, *, contribute: bool) -> str:
             body={"strategy": "portfolio", "candidates": [{"rank": 1}], "findings": [_finding()]},
         )
         session.commit()
-    job_id = begin_job(database, dataset_id, recommendation.id)
+    job_id = begin_job(database, dataset_id, recommendation_id)
     with database.write() as session:
         experiments = select(Experiment).where(Experiment.job_id == job_id).order_by(Experiment.task_id)
         good, bad = session.scalars(experiments).all()
