@@ -13,10 +13,12 @@ from app.metalearning.knowledge import Knowledge
 from app.metalearning.table import TaskType
 from app.store import blobs, promotions
 from app.store.database import Database, cause_of
+from app.store.tables import MetaLearner
 
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 2.0
+_STOP_SECONDS = 5.0  # a look that takes longer waits for a database that is away
 _MOST_REMEMBERED = (
     4  # fitted versions in memory: what answers, and some that recommendations are repeated with
 )
@@ -27,33 +29,45 @@ class Promoted:
 
     def __init__(self) -> None:
         self.shipped = knowledge.load_knowledge()
-        self._read: OrderedDict[str, Knowledge] = OrderedDict()
+        self._read: OrderedDict[str, Knowledge | None] = OrderedDict()  # None: cannot be read
         self._lock = threading.Lock()
 
     def now(self, session: Session, task_type: TaskType) -> Knowledge:
-        """What answers for the task type. What was fitted beside other shipped evidence than today's is out of date."""
-        shipped, learner = self.shipped[task_type], promotions.current(session, task_type)
-        if learner is None or learner.content_hash is None or learner.shipped != shipped.version:
-            return shipped
-        return self._of_content(session, learner.content_hash)
+        """What answers for the task type: what ships, where what was promoted cannot be read any more."""
+        learner = promotions.current(session, task_type)
+        found = None if learner is None else self._of_learner(session, learner)
+        return found or self.shipped[task_type]
 
     def of_version(self, session: Session, task_type: TaskType, version: str) -> Knowledge | None:
         """The knowledge of this version, while it is there: what ships, or what was fitted once."""
         if version == self.shipped[task_type].version:
             return self.shipped[task_type]
         learner = promotions.fitted(session, version)
-        if learner is None or learner.content_hash is None:
-            return None
-        return self._of_content(session, learner.content_hash)
+        return None if learner is None else self._of_learner(session, learner)
 
-    def _of_content(self, session: Session, content_hash: str) -> Knowledge:
+    def _of_learner(self, session: Session, learner: MetaLearner) -> Knowledge | None:
+        content_hash = learner.content_hash
+        if content_hash is None:
+            return None
         with self._lock:
             if content_hash not in self._read:
-                self._read[content_hash] = knowledge.read(b"".join(blobs.chunks(session, content_hash)))
+                content = b"".join(blobs.chunks(session, content_hash))
+                if not content:
+                    return None  # it was withdrawn right now
+                self._read[content_hash] = _understood(content)
             self._read.move_to_end(content_hash)
             while len(self._read) > _MOST_REMEMBERED:
                 self._read.popitem(last=False)
             return self._read[content_hash]
+
+
+def _understood(content: bytes) -> Knowledge | None:
+    """What was stored; None where that was in a format that nobody reads any more."""
+    try:
+        return knowledge.read(content)
+    except knowledge.OutdatedKnowledgeError as error:
+        log.warning("knowledge_outdated", error=str(error))
+        return None
 
 
 class Following(Mapping[TaskType, Knowledge]):
@@ -64,6 +78,7 @@ class Following(Mapping[TaskType, Knowledge]):
         self._database = database
         self._now = dict(self.promoted.shipped)
         self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_until_over, name="following", daemon=True)
 
     def __getitem__(self, task_type: TaskType) -> Knowledge:
         return self._now[task_type]
@@ -77,11 +92,13 @@ class Following(Mapping[TaskType, Knowledge]):
     def start(self) -> None:
         """Look now, and again and again until `stop`."""
         self._look_and_bear()
-        threading.Thread(target=self._look_until_over, name="following", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more, from now on."""
         self._over.set()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
 
     def look(self) -> None:
         """Take over what was promoted since the last look.
@@ -89,21 +106,28 @@ class Following(Mapping[TaskType, Knowledge]):
         Raises: SQLAlchemyError.
         """
         with self._database.read() as session:
-            found = {task_type: self.promoted.now(session, task_type) for task_type in TaskType}
-        for task_type, each in found.items():
-            if each.version != self._now[task_type].version:
-                log.info("knowledge_changed", task_type=str(task_type), version=each.version)
-        self._now = found
+            for task_type in TaskType:
+                try:
+                    found = self.promoted.now(session, task_type)
+                except SQLAlchemyError:
+                    raise
+                except Exception:
+                    # The other task type's may be sound; here what answered before goes on answering.
+                    log.exception("could_not_take_over_knowledge", task_type=str(task_type))
+                    continue
+                if found.version != self._now[task_type].version:
+                    log.info("knowledge_changed", task_type=str(task_type), version=found.version)
+                self._now[task_type] = found
 
     def _look_until_over(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
             self._look_and_bear()
 
     def _look_and_bear(self) -> None:
-        """Whatever is wrong, what answered before goes on answering."""
+        """Where the database is away, what answered before goes on answering."""
         try:
             self.look()
         except SQLAlchemyError as error:
             log.warning("could_not_look_for_promotions", error=cause_of(error))
         except Exception:
-            log.exception("could_not_take_over_knowledge")
+            log.exception("could_not_look_for_promotions")  # the next look may do better

@@ -95,8 +95,10 @@ async def _operator(
         raise OperatorOnlyError(
             "The service was started without a key for operators.", "Start it with OPERATOR_KEY set."
         )
-    given = authorization.removeprefix("Bearer ").encode()
-    if not secrets.compare_digest(given, key.get_secret_value().encode()):
+    scheme, _, given = authorization.partition(" ")
+    # Headers are bytes that were read as Latin-1, whatever the key's letters are.
+    is_key = secrets.compare_digest(given.encode("latin-1"), key.get_secret_value().encode())
+    if scheme.lower() != "bearer" or not is_key:
         raise OperatorOnlyError(
             "Only who runs the service may do this.", "Send `Authorization: Bearer` with OPERATOR_KEY."
         )

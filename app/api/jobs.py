@@ -28,7 +28,7 @@ from app.metalearning.metrics import requested_metric
 from app.metalearning.portfolio import Configuration, find_configuration
 from app.metalearning.recommendation import Question, recommend
 from app.metalearning.table import TaskType
-from app.store import datasets, jobs, workers
+from app.store import datasets, jobs, learning, workers
 from app.store.database import commit
 from app.store.tables import Dataset, Experiment, Job, Task
 
@@ -138,6 +138,7 @@ def _begin(
             session,
             owner=owner,
             task_type=request.task_type,
+            lessons=learning.gather(session, request.task_type),
             time_budget_seconds=seconds,
             origin=_origin(),
         )

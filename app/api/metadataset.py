@@ -29,6 +29,7 @@ class TaskContentsResponse(ResponseModel):
     )
     cpu_hours: float = Field(description="Of all fits and predictions that ended.")
     recommendable: int = Field(description="Configurations tried on enough datasets to be recommended.")
+    knowledge_version: str = Field(description="Of what answers, as recommendations quote it.")
     default_strategy: str
     regret: dict[str, dict[str, float]] = Field(
         description="Strategy → k → normalised regret of the best of the first k, groups of datasets held out."
@@ -46,7 +47,6 @@ class SpreadResponse(ResponseModel):
 class MetaDatasetResponse(ResponseModel):
     """The meta-dataset in numbers."""
 
-    knowledge_version: str = Field(description="The same as in every recommendation that rests on it.")
     task_types: list[TaskContentsResponse]
     protocols: dict[int, int] = Field(description="Evaluations by number of the experiment protocol.")
     threads: dict[int, int]
@@ -124,7 +124,6 @@ def read_meta_dataset(service: ServiceDep) -> MetaDatasetResponse:
     """What the recommendations rest on, and what they are worth on datasets that were held out."""
     contents = load_contents().contents
     return MetaDatasetResponse(
-        knowledge_version=service.knowledge[TaskType.CLASSIFICATION].version,
         task_types=[_task_contents(each, service) for each in contents.task_types],
         protocols=contents.protocols,
         threads=contents.threads,
@@ -161,10 +160,12 @@ def read_measured_dataset(name: str) -> DatasetEvaluationsResponse:
 
 
 def _task_contents(contents: TaskContents, service: Service) -> TaskContentsResponse:
-    report = service.knowledge[contents.task_type].report
+    knowledge = service.knowledge[contents.task_type]
+    report = knowledge.report
     return TaskContentsResponse(
         **vars(contents),
         recommendable=len(report["configurations"]),
+        knowledge_version=knowledge.version,
         default_strategy=report["default"],
         regret=report["regret"],
     )

@@ -30,6 +30,7 @@ class ProofResponse(ResponseModel):
     )
     datasets: int
     groups: int
+    knowledge_version: str = Field(description="What this was seen of, as recommendations quote it.")
 
 
 class MetaLearnerResponse(ResponseModel):
@@ -40,7 +41,6 @@ class MetaLearnerResponse(ResponseModel):
     learns_from_results: bool = Field(
         description="Whether its regret is that of choosing one after another, each result told before the next choice."
     )
-    knowledge_version: str
     proof: dict[TaskType, ProofResponse]
 
 
@@ -58,7 +58,9 @@ class VersionResponse(ResponseModel):
     """Meta-learners that a retraining fitted."""
 
     id: str
-    version: str | None = Field(description="As recommendations quote it; null once withdrawn.")
+    version: str | None = Field(
+        description="As recommendations quote it; null where it never answered, or was withdrawn."
+    )
     task_type: TaskType
     job_id: str
     answers: bool = Field(description="Whether these answer now.")
@@ -98,13 +100,13 @@ def list_meta_learners(query: PageParameters, service: ServiceDep) -> Page[MetaL
                 name=name,
                 description=(inspect.getdoc(STRATEGIES[name]) or "").partition("\n")[0],
                 learns_from_results=isinstance(one.learners[name], AdaptiveMetaLearner),
-                knowledge_version=one.version,
                 proof={
                     task_type: ProofResponse(
                         default=knowledge.report["default"] == name,
                         regret=knowledge.report["regret"][name],
                         datasets=knowledge.report["datasets"],
                         groups=knowledge.report["groups"],
+                        knowledge_version=knowledge.version,
                     )
                     for task_type, knowledge in service.knowledge.items()
                 },

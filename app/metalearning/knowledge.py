@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ _EVIDENCE, _TRAINED = "evidence_", "trained_"  # how the arrays of each are call
 _VERSION = 12  # characters
 _USUAL_REGRET = 1.0  # where nobody tried
 _MOST_BEYOND = 4.0  # a size this many times larger than any known one is outside experience
+
+
+class OutdatedKnowledgeError(RuntimeError):
+    """Another version of the service wrote it, in a format that this one does not read."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,14 @@ def dump(evidence: TabularEvidence, trained: Trained, report: dict[str, Any]) ->
 def read(content: bytes) -> Knowledge:
     """Read what `dump` wrote, refusing anything but numbers and names.
 
-    Raises: RuntimeError where another version of the service wrote it.
+    Raises: OutdatedKnowledgeError; RuntimeError where the parts do not belong together.
     """
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         header = json.loads(arrays["header"].tobytes())
         if header["format"] != FORMAT:
-            raise RuntimeError(f"The meta-learners are stored in format {header['format']}: retrain them.")
+            raise OutdatedKnowledgeError(
+                f"The meta-learners are stored in format {header['format']}: retrain them."
+            )
         evidence = TabularEvidence.of_arrays(_beginning(_EVIDENCE, arrays), TaskType(header["task_type"]))
         trained = Trained.of_arrays(_beginning(_TRAINED, arrays))
     return _assembled(evidence, trained, header["report"], version_of(hashlib.sha256(content).hexdigest()))
@@ -177,8 +183,9 @@ def known_size(vector: FloatArray) -> Size:
     return Size(rows, columns, classes, smallest)
 
 
+@cache
 def shipped_version(folder: Path = DATA_DIR) -> str:
-    """Of what ships: the hash of its files."""
+    """Of what ships: the hash of its files, which nobody changes under a process that asked."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in {".parquet", ".npz", ".json"}:

@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from app.metalearning.baselines import WORST_REGRET, normalised_regret
-from app.metalearning.experience import LARGEST_LOSS
+from app.metalearning.experience import FEWEST_METAFEATURES, LARGEST_LOSS
 from app.metalearning.metadataset import TabularEvidence
 from app.metalearning.metafeatures import as_vector
 from app.metalearning.metrics import Metric, headline_metric, loss_scale, metrics_of
 from app.metalearning.posterior import Prior, Profiles
-from app.metalearning.scaling import near_duplicate_groups
+from app.metalearning.scaling import groups_with_more
 from app.metalearning.table import FloatArray, TaskType
 
 # Fewer scores say nothing of which configuration is better than which others.
@@ -37,21 +37,21 @@ class LearnedDataset:
     scores: Mapping[str, Mapping[str, float] | None]  # configuration → metric → score; None where it failed
 
     @property
-    def name(self) -> str:
-        """What answers may call it: nothing in it tells whose it is."""
+    def key(self) -> str:
+        """The same of what describes the same dataset; answers must not quote it, since it tells who was learned from."""
         known = sorted((name, value) for name, value in self.metafeatures.items() if value is not None)
-        return f"learned-{hashlib.sha256(repr(known).encode()).hexdigest()[:8]}"
+        return hashlib.sha256(repr((known, self.target_sd)).encode()).hexdigest()
 
-    @property
-    def n_scores(self) -> int:
-        """How many configurations have the score that ranking goes by."""
-        metric = headline_metric(self.task_type, self.n_classes).name
-        return sum(scores is not None and metric in scores for scores in self.scores.values())
+    def teaches(self, configurations: Sequence[str]) -> bool:
+        """Whether it is described well enough, and enough of these configurations have the loss that ranking goes by."""
+        losses = self.losses(headline_metric(self.task_type, self.n_classes), configurations)
+        n_metafeatures = np.sum(~np.isnan(as_vector(self.metafeatures, self.task_type)))
+        return bool(n_metafeatures >= FEWEST_METAFEATURES and np.sum(~np.isnan(losses)) >= FEWEST_SCORES)
 
     def losses(self, metric: Metric, configurations: Sequence[str]) -> FloatArray:
         """Loss of every configuration, shape (C,), NaN where it failed or nobody tried; the useless are all alike."""
-        entropy_bits = self.metafeatures.get("class_ent")
-        entropy = math.log(2) * entropy_bits if entropy_bits else math.log(max(2, self.n_classes))
+        entropy_bits = self.metafeatures.get("class_ent") or 0.0
+        entropy = math.log(2) * entropy_bits if entropy_bits > 0 else math.log(max(2, self.n_classes))
         scale = loss_scale(metric, target_sd=self.target_sd or math.nan, prior_entropy=entropy)
         scores = [(self.scores.get(name) or {}).get(metric.name) for name in configurations]
         losses = metric.loss(np.array([np.nan if each is None else each for each in scores]), scale)
@@ -63,11 +63,15 @@ def grown(evidence: TabularEvidence, learned: Sequence[LearnedDataset]) -> Tabul
 
     Args:
         evidence: datasets on which every configuration was tried.
-        learned: with at least `FEWEST_SCORES` scores each. A group that they form with known datasets is called after those.
+        learned: what teaches (`LearnedDataset.teaches`). A group that they form with known datasets is called after those.
+
+    Raises: ValueError where one of them teaches nothing: it would pass for complete, and for failed throughout.
     """
     if not learned:
         return evidence
     configurations = evidence.configurations
+    if not all(each.teaches(configurations) for each in learned):
+        raise ValueError("some datasets have too few metafeatures, or too few losses of these configurations")
     task_type = evidence.task_type
     headline = np.stack(
         [each.losses(headline_metric(task_type, each.n_classes), configurations) for each in learned]
@@ -77,12 +81,12 @@ def grown(evidence: TabularEvidence, learned: Sequence[LearnedDataset]) -> Tabul
     regret = np.where(tried, _regret(headline, ranges), np.nan)
     vectors = np.stack([as_vector(each.metafeatures, task_type) for each in learned])
     metafeatures = np.concatenate([evidence.metafeatures, vectors])
-    names = tuple(each.name for each in learned)
+    names = tuple(f"learned-{number}" for number in range(1, len(learned) + 1))
     seen = np.full((len(evidence.datasets), 2), np.nan)
     return replace(
         evidence,
         datasets=evidence.datasets + names,
-        groups=tuple(near_duplicate_groups(metafeatures, [*evidence.groups, *names])),
+        groups=tuple(groups_with_more(metafeatures, evidence.groups, names)),
         metafeatures=metafeatures,
         losses={
             metric.name: np.concatenate(
@@ -148,7 +152,8 @@ def seen_by(evidence: TabularEvidence, metric: Metric, *, keeps_regret: bool) ->
         ranges = infer_ranges(losses[~partial], losses[partial])
         inferred = inferred.copy()
         inferred[partial] = ranges
-        teaches = ~np.isnan(regret[partial]) & ~np.isnan(ranges[:, :1])
+        untold = np.isnan(losses[partial]) & ~np.isnan(evidence.headline_losses[partial])
+        teaches = ~np.isnan(regret[partial]) & ~untold & ~np.isnan(ranges[:, :1])
         regret[partial] = np.where(teaches, _regret(losses[partial], ranges), np.nan)
     return replace(evidence, headline_losses=losses, regret=regret, inferred_ranges=inferred)
 
@@ -162,7 +167,7 @@ def _regret(losses: FloatArray, ranges: FloatArray) -> FloatArray:
 
 def as_lines(learned: Sequence[LearnedDataset]) -> list[dict[str, object]]:
     """What JSON holds of them, always in the same order."""
-    return [asdict(each) for each in sorted(learned, key=lambda each: each.name)]
+    return [asdict(each) for each in sorted(learned, key=lambda each: each.key)]
 
 
 def of_lines(lines: Sequence[Mapping[str, object]]) -> list[LearnedDataset]:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-from app.metalearning.table import FloatArray
+from app.metalearning.table import BoolArray, FloatArray
 
 # Beyond these a profile is cut: a hopeless configuration must not bend the covariance.
 BEST, WORST = -1.5, 2.0
@@ -40,7 +39,7 @@ class Profiles:
     losses: (
         FloatArray  # (D, C), comparable between datasets, NaN where a configuration failed or nobody tried
     )
-    tried: npt.NDArray[np.bool_]  # (D, C)
+    tried: BoolArray  # (D, C)
     inferred_ranges: FloatArray | None = None  # (D, 2): least and median loss, NaN where all losses tell them
 
     @cached_property

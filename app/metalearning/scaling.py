@@ -1,5 +1,6 @@
 """Distances between datasets: metafeatures on a common scale, and groups of datasets that are nearly the same."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,11 +62,40 @@ def near_duplicate_groups(
         limit: two datasets nearer than this are near-duplicates.
     """
     scale = QuantileScale(metafeatures)
-    groups = list(names)
-    for row, vector in enumerate(metafeatures):
-        for other in np.flatnonzero(scale.distances(vector)[:row] < limit):
-            if groups[row] == groups[other]:
-                continue
-            first, second = sorted((groups[row], groups[other]), key=groups.index)
-            groups = [first if group == second else group for group in groups]
-    return groups
+    near = (np.flatnonzero(scale.distances(vector)[:row] < limit) for row, vector in enumerate(metafeatures))
+    return _tied(names, enumerate(near))
+
+
+def groups_with_more(metafeatures: FloatArray, groups: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The group of every dataset where some came to others, whose groups are known.
+
+    Whoever describes a dataset by a part of its metafeatures tells of it all the same: what came is compared by those that
+    both have, and the limit is the same as if they were all that there are.
+
+    Args:
+        metafeatures: shape (datasets, metafeatures), what came behind the others.
+        groups: of the others.
+        names: of what came.
+    """
+    scaled, known = QuantileScale(metafeatures).scaled_known, ~np.isnan(metafeatures)
+    ever_known = known.any(axis=0).mean()  # what no dataset has counts as the same in all
+
+    def nearby(row: int) -> IntArray:
+        common = known[:row] & known[row]
+        distances = (np.abs(scaled[:row] - scaled[row]) * common).sum(axis=1)
+        mean = ever_known * distances / np.maximum(common.sum(axis=1), 1)
+        return np.flatnonzero(common.any(axis=1) & (mean < NEAR_DUPLICATE))
+
+    came = range(len(groups), len(metafeatures))
+    return _tied([*groups, *names], ((row, nearby(row)) for row in came))
+
+
+def _tied(groups: Sequence[str], ties: Iterable[tuple[int, IntArray]]) -> list[str]:
+    """Groups of which those that a tie connects have become one, called as the first of them was."""
+    tied = list(groups)
+    for row, others in ties:
+        for other in others:
+            if tied[row] != tied[other]:
+                first, second = sorted((tied[row], tied[other]), key=tied.index)
+                tied = [first if group == second else group for group in tied]
+    return tied

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from app.errors import InvalidRequestError, ScoreOutOfRangeError
 from app.metalearning import protocol
@@ -25,7 +24,7 @@ from app.metalearning.recommendation import (
     predicted_costs,
 )
 from app.metalearning.reporting import check_score, configuration_for
-from app.metalearning.table import FloatArray
+from app.metalearning.table import BoolArray, FloatArray
 from app.metalearning.uncertainty import factor_after, mended_probability
 
 Key = TypeVar("Key", int, tuple[int, int])
@@ -290,7 +289,7 @@ def probability_nearly_best(metric: Metric, posterior: Posterior, left: list[int
     return float(np.mean(is_nearly(metric, best, np.clip(draws, 0.0, best))))
 
 
-def is_nearly(metric: Metric, loss: float, best: float | FloatArray) -> npt.NDArray[np.bool_]:
+def is_nearly(metric: Metric, loss: float, best: float | FloatArray) -> BoolArray:
     """Whether the score of a loss is within one percent of the best there is; the unit of losses does not matter."""
     there_is = metric.score(best)
     return np.asarray(np.abs(metric.score(loss) - there_is) <= _NEARLY * np.abs(there_is))

@@ -15,6 +15,7 @@ MISSING_CODE = -1
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 class TaskType(StrEnum):

@@ -29,6 +29,7 @@ ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")
 STACKING, DONE = "stacking", "done"
 RETRAINING_SECONDS = 3600.0  # many times what it takes
+LESSONS_WITHDRAWN = "lessons_withdrawn"  # the error of a retraining
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,19 @@ def begin_retraining(
     *,
     owner: str,
     task_type: TaskType,
+    lessons: learning.Lessons,
     time_budget_seconds: float,
     origin: dict[str, Any] | None = None,
 ) -> Job:
     """Write a job that fits the meta-learners of a task type anew, if there is something to learn and none does so.
+
+    Args:
+        session: that writes.
+        owner: who may watch it.
+        task_type: of the meta-learners.
+        lessons: what there is to learn from right now; gathering it takes a while, in which others can write.
+        time_budget_seconds: for all of it.
+        origin: of the request.
 
     Raises: RetrainingUnderWayError, NothingToLearnError.
     """
@@ -114,7 +124,6 @@ def begin_retraining(
             job_id=last.id,
         )
     newest = promotions.newest_fitted(session, task_type)
-    lessons = learning.gather(session, task_type)
     if not lessons.datasets:
         raise NothingToLearnError(
             f"No dataset for {task_type} has enough scores of those that may be learned from.",
@@ -141,17 +150,33 @@ def begin_retraining(
     )
     session.add(job)
     session.flush()
-    tasks.add(session, job, RETRAINING, "cpu")
+    # It serves everybody, so it takes its turn as if somebody else had asked for it, whatever its owner has in line.
+    tasks.add(session, job, RETRAINING, "cpu", in_line_as=RETRAINING)
     events.record(session, job.id, events.QUEUED, {"kind": job.kind, "task_type": str(task_type)})
     return job
 
 
-def last_retraining(session: Session, task_type: TaskType) -> Job | None:
-    """The newest job of that kind, whatever became of it."""
+def retraining_is_due(session: Session, task_type: TaskType, after: int) -> bool:
+    """Whether so many evaluations came or went since the last retraining, or what it had learned was taken back.
+
+    One that failed is not tried again: what failed would fail again. One whose lessons were withdrawn meanwhile does not count.
+    """
+    last = last_retraining(session, task_type, with_lessons=True)
+    known, when = (last.request["evaluations"], last.created_at) if last else (0, 0.0)
+    changed = abs(learning.count(session, task_type) - known) >= after
+    return changed or promotions.was_withdrawn_since(session, task_type, when)
+
+
+def last_retraining(session: Session, task_type: TaskType, *, with_lessons: bool = False) -> Job | None:
+    """The newest job of that kind, whatever became of it, or only whose lessons were not withdrawn."""
     # Written into the statement, since an index of some of the rows serves only who says the same.
     of_kind = Job.kind == literal(RETRAINING, literal_execute=True)
-    newest = select(Job).where(of_kind).order_by(Job.id.desc())
-    return next((job for job in session.scalars(newest) if job.request["task_type"] == task_type), None)
+    newest = select(Job).where(of_kind).order_by(Job.created_at.desc(), Job.id.desc())
+    for job in session.scalars(newest):
+        lost = with_lessons and (job.error or {}).get("code") == LESSONS_WITHDRAWN
+        if job.request["task_type"] == task_type and not lost:
+            return job
+    return None
 
 
 def _begin(session: Session, job: Job, configurations: list[Configuration]) -> Job:

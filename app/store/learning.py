@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.metalearning.knowledge import shipped_version
-from app.metalearning.learned import FEWEST_SCORES, LearnedDataset, as_lines
+from app.metalearning.knowledge import FORMAT, shipped_report, shipped_version
+from app.metalearning.learned import LearnedDataset, as_lines
 from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.portfolio import CONFIGURATIONS
 from app.metalearning.protocol import PROTOCOL
@@ -27,23 +27,28 @@ class Lessons:
     """What a retraining learns from, beside what ships."""
 
     datasets: tuple[LearnedDataset, ...]
-    reports: tuple[str, ...]  # ids of all that may be among it
+    reports: tuple[str, ...]  # ids of those that said some of it
     n_evaluations: int  # that there were, enough or not
 
     @property
     def snapshot(self) -> str:
-        """The hash of the shipped version and of all of this: the same evidence has the same, whoever removes what."""
-        known = [shipped_version(), as_lines(self.datasets)]
+        """The hash of the shipped version and of all of this: the same evidence has the same, whoever removes what.
+
+        Another format of what is fitted on it is another one: what cannot be read any more has to be fitted again.
+        """
+        known = [FORMAT, shipped_version(), as_lines(self.datasets)]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Dataset:
-    """A dataset that several rows teach something about; `name` is the dataset's, which takes a while to tell."""
+    """A dataset that several rows teach something about; `key` is the dataset's, which takes a while to tell."""
 
-    name: str
+    key: str
     dataset: LearnedDataset
     scores: dict[str, Mapping[str, float] | None] = field(default_factory=dict)
+    reports: set[str] = field(default_factory=set)  # that said some of it
+    told_at: float = 0.0  # when the newest of it came
 
     def learned(self) -> LearnedDataset:
         """The dataset with all that was told."""
@@ -56,29 +61,43 @@ class _Lesson:
 
     owner: str
     about: _Dataset
+    told_at: float
     scores: Mapping[str, Mapping[str, float] | None]
     report: str | None = None
 
+    def tell(self, told: _Dataset) -> None:
+        """Add what is new to what is known of the dataset: the first word stands."""
+        told.told_at = max(told.told_at, self.told_at)
+        new = {name: scores for name, scores in self.scores.items() if name not in told.scores}
+        told.scores.update(new)
+        if new and self.report is not None:
+            told.reports.add(self.report)
+
 
 def gather(session: Session, task_type: TaskType) -> Lessons:
-    """Every dataset with enough scores, at most so many of one owner's; what was measured here outweighs reports."""
+    """Every dataset that teaches, of one owner the newest; what was measured here outweighs reports, new ones old ones."""
     known: dict[str, dict[str, _Dataset]] = {}
-    reports = set()
     for lesson in itertools.chain(_measured(session, task_type), _reported(session, task_type)):
         of_owner = known.setdefault(lesson.owner, {})
-        told = of_owner.setdefault(lesson.about.name, lesson.about)
-        for configuration, scores in lesson.scores.items():
-            told.scores.setdefault(configuration, scores)  # newer ones come first: the first word stands
-        if lesson.report is not None:
-            reports.add(lesson.report)
-    enough: dict[str, LearnedDataset] = {}
+        lesson.tell(of_owner.setdefault(lesson.about.key, replace(lesson.about, scores={}, reports=set())))
+    configurations = shipped_report(task_type)["configurations"]
+    chosen: dict[str, _Dataset] = {}
     for of_owner in known.values():
-        learned = [(name, each.learned()) for name, each in of_owner.items()]
-        complete = [(name, each) for name, each in learned if each.n_scores >= FEWEST_SCORES]
-        for name, each in complete[:MOST_DATASETS_PER_OWNER]:
-            enough.setdefault(name, each)
-    datasets = tuple(enough[name] for name in sorted(enough))
-    return Lessons(datasets, tuple(sorted(reports)), count(session, task_type))
+        teaching = [each for each in of_owner.values() if each.learned().teaches(configurations)]
+        teaching.sort(key=lambda each: -each.told_at)
+        for each in teaching[:MOST_DATASETS_PER_OWNER]:
+            chosen.setdefault(each.key, each)
+    return Lessons(
+        tuple(chosen[key].learned() for key in sorted(chosen)),
+        tuple(sorted({report for each in chosen.values() for report in each.reports})),
+        count(session, task_type),
+    )
+
+
+def trusted_reports(session: Session, task_type: TaskType) -> set[str]:
+    """The ids of all reports that may be learned from."""
+    rows = _reported_rows(task_type).with_only_columns(EvaluationReport.id).order_by(None)
+    return set(session.scalars(rows))
 
 
 def count(session: Session, task_type: TaskType) -> int:
@@ -104,6 +123,7 @@ def _measured_rows(task_type: TaskType) -> Any:
             Evaluation.fingerprint,
             Evaluation.status,
             Evaluation.result["scores"].label("scores"),
+            Evaluation.created_at,
         )
         .join(Dataset, Dataset.id == Evaluation.dataset_id)
         .where(
@@ -133,7 +153,7 @@ def _measured(session: Session, task_type: TaskType) -> Iterator[_Lesson]:
     for row in session.execute(_measured_rows(task_type)):
         if _is_of_today(row.configuration, row.fingerprint) and row.dataset_id in about:
             scores = {row.configuration: row.scores if row.status == "ok" else None}
-            yield _Lesson(row.owner, about[row.dataset_id], scores)
+            yield _Lesson(row.owner, about[row.dataset_id], row.created_at, scores)
 
 
 def _reported_rows(task_type: TaskType) -> Any:
@@ -155,7 +175,7 @@ def _reported(session: Session, task_type: TaskType) -> Iterator[_Lesson]:
                 if _is_of_today(each["configuration"], each["fingerprint"])
             }
             described = _described(task_type, report.dataset["metafeatures"], report.dataset["target_sd"])
-            yield _Lesson(report.owner, described, scores, report.id)
+            yield _Lesson(report.owner, described, report.created_at, scores, report.id)
 
 
 def _described(
@@ -163,7 +183,7 @@ def _described(
 ) -> _Dataset:
     n_classes = int(metafeatures.get("nr_class") or 2) if task_type is TaskType.CLASSIFICATION else 0
     dataset = LearnedDataset(task_type, n_classes, target_sd, metafeatures, {})
-    return _Dataset(dataset.name, dataset)
+    return _Dataset(dataset.key, dataset)
 
 
 def _is_of_today(configuration: str, fingerprint: str) -> bool:

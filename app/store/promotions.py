@@ -1,6 +1,7 @@
 """Which meta-learners answer: every change is a row, so that each can be taken back, and said why.
 
-What ships is where every line of promotions begins; it needs no row.
+What ships is where every line of promotions begins; it needs no row. What was fitted beside other shipped evidence than
+today's never answers: it knows nothing of what ships now.
 """
 
 from collections.abc import Collection
@@ -10,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import NothingToRollBackError
+from app.metalearning.knowledge import shipped_version
 from app.metalearning.table import TaskType
 from app.store import blobs
 from app.store.database import now, wait_for_turn
@@ -20,7 +22,8 @@ from app.store.tables import MetaLearner, Promotion
 def current(session: Session, task_type: TaskType) -> MetaLearner | None:
     """The retrained meta-learners that answer; None where those that ship do."""
     newest = _newest(session, task_type)
-    return None if newest is None else _learner(session, newest)
+    learner = None if newest is None else _learner(session, newest)
+    return learner if learner is not None and _may_answer(learner) else None
 
 
 def promote(session: Session, learner: MetaLearner, because: str) -> None:
@@ -37,7 +40,7 @@ def roll_back(session: Session, task_type: TaskType) -> MetaLearner | None:
     """
     take_turn(session)
     newest = _newest(session, task_type)
-    if newest is None or newest.meta_learner_id is None:
+    if newest is None or current(session, task_type) is None:
         raise NothingToRollBackError(
             f"What ships answers for {task_type}: nothing was promoted, or all of it was taken back.",
             "GET /meta-learners/versions lists what was fitted.",
@@ -88,9 +91,15 @@ def newest_fitted(session: Session, task_type: TaskType) -> MetaLearner | None:
     return session.scalars(
         select(MetaLearner)
         .where(MetaLearner.task_type == str(task_type), MetaLearner.withdrawn_at.is_(None))
-        .order_by(MetaLearner.id.desc())
+        .order_by(MetaLearner.created_at.desc(), MetaLearner.id.desc())
         .limit(1)
     ).one_or_none()
+
+
+def was_withdrawn_since(session: Session, task_type: TaskType, moment: float) -> bool:
+    """Whether something that was fitted was taken back since, because of what it had learned from."""
+    of_type = (MetaLearner.task_type == str(task_type), MetaLearner.withdrawn_at > moment)
+    return session.scalars(select(MetaLearner.id).where(*of_type).limit(1)).one_or_none() is not None
 
 
 def record(session: Session, **known: Any) -> MetaLearner:
@@ -108,7 +117,7 @@ def _step_back(session: Session, newest: Promotion, because: str) -> MetaLearner
     while place is not None:
         place = session.get(Promotion, place.replaced_id) if place.replaced_id else None
         learner = _learner(session, place) if place else None
-        if learner is None or learner.withdrawn_at is None:
+        if learner is None or _may_answer(learner):
             break
     replaced_id = place.replaced_id if place else None
     _add(session, TaskType(newest.task_type), learner.id if learner else None, replaced_id, because)
@@ -131,8 +140,14 @@ def _add(
 
 
 def _newest(session: Session, task_type: TaskType) -> Promotion | None:
+    """By the database's clock: ids follow those of the hosts."""
     query = select(Promotion).where(Promotion.task_type == str(task_type))
-    return session.scalars(query.order_by(Promotion.id.desc()).limit(1)).one_or_none()
+    newest_first = query.order_by(Promotion.created_at.desc(), Promotion.id.desc())
+    return session.scalars(newest_first.limit(1)).one_or_none()
+
+
+def _may_answer(learner: MetaLearner) -> bool:
+    return learner.withdrawn_at is None and learner.shipped == shipped_version()
 
 
 def _learner(session: Session, promotion: Promotion) -> MetaLearner | None:

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.errors import ReportNotFoundError, SourceNotFoundError, TooManyEvaluationsError
-from app.store import promotions
+from app.store import erasing, promotions
 from app.store.database import now, wait_for_turn
 from app.store.ids import new_id
 from app.store.tables import EvaluationReport, EvaluationSource
@@ -27,7 +27,7 @@ def record(
 
     Raises: TooManyEvaluationsError: the owner would have more than `most` evaluations.
     """
-    wait_for_turn(session, f"reports of {owner}")
+    wait_for_turn(session, _line_of(owner))
     mine = select(func.sum(EvaluationReport.n_evaluations)).where(EvaluationReport.owner == owner)
     known = session.scalar(mine) or 0
     if known + len(evaluations) > most:
@@ -83,11 +83,16 @@ def page(
 def remove(session: Session, owner: str, report_id: str) -> None:
     """Remove a report; what was learned from it answers no more, and is removed too.
 
-    Raises: ReportNotFoundError.
+    A source that nobody trusts goes with its last report. Raises: ReportNotFoundError.
     """
-    report, _ = get(session, owner, report_id)
+    wait_for_turn(session, _line_of(owner))  # so that nobody reports under a source that goes
+    report, source = get(session, owner, report_id)
     session.delete(report)
     session.flush()
+    others = select(EvaluationReport.id).where(EvaluationReport.source_id == source.id).limit(1)
+    if source.trusted_at is None and session.scalar(others) is None:
+        session.delete(source)
+    erasing.erase_answers(session, report_id)
     promotions.withdraw(session, {report_id})
 
 
@@ -119,6 +124,10 @@ def trust(session: Session, source_id: str, *, trusted: bool) -> tuple[Evaluatio
         promotions.withdraw(session, set(session.scalars(of_source)))
     session.flush()
     return source, int(session.scalar(_n_evaluations(EvaluationSource.id == source_id)) or 0)
+
+
+def _line_of(owner: str) -> str:
+    return f"reports of {owner}"
 
 
 def _n_evaluations(*where: Any) -> Any:

@@ -61,12 +61,12 @@ class Renewal(StrEnum):
     CANCELLED = "cancelled"
 
 
-def add(session: Session, job: Job, kind: str, queue: str) -> Task:
-    """Write a task of the job, queued under its owner's name."""
+def add(session: Session, job: Job, kind: str, queue: str, in_line_as: str | None = None) -> Task:
+    """Write a task of the job, queued under its owner's name, or another."""
     task = Task(
         id=new_id("task"),
         job_id=job.id,
-        owner=job.owner,
+        owner=in_line_as or job.owner,
         priority=fairness.priority_of(job, kind),
         kind=kind,
         queue=queue,

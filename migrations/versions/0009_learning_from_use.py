@@ -89,10 +89,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("CREATE TEMPORARY TABLE fitted AS SELECT content_hash FROM meta_learners")
     op.drop_table("promotions")
     op.drop_table("meta_learners")
     op.drop_table("evaluation_reports")
     op.drop_table("evaluation_sources")
+    # What they were in nobody would find again.
+    for table in ("blob_chunks", "blobs"):
+        op.execute(f"DELETE FROM {table} WHERE hash IN (SELECT content_hash FROM fitted)")  # noqa: S608
+    op.execute("DROP TABLE fitted")
     # Jobs without a dataset are none that an earlier version knows.
     without = "SELECT id FROM jobs WHERE dataset_id IS NULL"
     for table in ("deliveries", "job_events", "tasks"):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from app.metalearning.baselines import WORST_REGRET
-from app.metalearning.experience import LARGEST_LOSS
+from app.metalearning.experience import FEWEST_METAFEATURES, LARGEST_LOSS
 from app.metalearning.knowledge import dump, load_knowledge, read
-from app.metalearning.learned import LearnedDataset, as_lines, grown, infer_ranges, of_lines
+from app.metalearning.learned import LearnedDataset, as_lines, grown, infer_ranges, of_lines, seen_by
+from app.metalearning.metalearners import STRATEGIES
 from app.metalearning.metrics import METRICS, headline_metric, metrics_of
 from app.metalearning.posterior import Profiles
 from app.metalearning.promotion import judge
@@ -75,7 +76,10 @@ def test_a_few_good_ones_do_not_pass_for_all() -> None:
 
 
 def test_too_few_scores_say_nothing() -> None:
-    assert learned(tried=(1, 2), failed=(3, 4)).n_scores == 2
+    few = learned(tried=(1, 2), failed=(3, 4))
+    assert not few.teaches(EVIDENCE.configurations)
+    with pytest.raises(ValueError, match="too few"):
+        grown(EVIDENCE, [few])
     partial = np.full((1, len(EVIDENCE.configurations)), np.nan)
     partial[0, :2] = 0.5
     assert np.isnan(infer_ranges(EVIDENCE.headline_losses, partial)).all()
@@ -95,15 +99,58 @@ def test_profiles_have_the_inferred_unit() -> None:
 def test_a_near_duplicate_joins_its_group_and_names_nobody() -> None:
     more = grown(EVIDENCE, [learned()])
     assert more.groups[-1] == more.groups[ROW]
-    assert more.datasets[-1].startswith("learned-")
-    far = dataclasses.replace(learned(), metafeatures={"nr_inst": 90, "nr_attr": 3})
-    assert grown(EVIDENCE, [far]).groups[-1] == far.name != learned().name
+    assert more.datasets[-1] == "learned-1"
+    of_none = dict.fromkeys(_known_names(ROW)[-FEWEST_METAFEATURES:], 1.0)
+    far = dataclasses.replace(learned(), metafeatures=of_none)
+    apart = grown(EVIDENCE, [learned(), far])
+    assert apart.groups[-1] == apart.datasets[-1] == "learned-2"
+    assert apart.groups[: len(EVIDENCE.groups)] == EVIDENCE.groups
+
+
+def test_a_part_of_its_description_gives_a_near_duplicate_away() -> None:
+    """Else who tells less would have its results teach about the very dataset that is held out."""
+    names = _known_names(ROW)
+    for part in (names[::2], names[1::4], names[-8:]):
+        told = {name: value for name, value in known_metafeatures(EVIDENCE, ROW).items() if name in part}
+        more = grown(EVIDENCE, [dataclasses.replace(learned(), metafeatures=told)])
+        assert more.groups[-1] == more.groups[ROW]
+
+
+def test_whoever_hardly_describes_a_dataset_teaches_nothing() -> None:
+    known = known_metafeatures(EVIDENCE, ROW)
+    told = {name: known[name] for name in _known_names(ROW)[: FEWEST_METAFEATURES - 1]}
+    for metafeatures in ({}, told):
+        hardly = dataclasses.replace(learned(), metafeatures=metafeatures)
+        assert not hardly.teaches(EVIDENCE.configurations)
+    assert learned().teaches(EVIDENCE.configurations)
+
+
+def test_scores_of_what_is_not_in_the_evidence_do_not_count() -> None:
+    """They cannot be compared with anything, and their rows would pass for failures throughout."""
+    others_than = [each for each in EVIDENCE.configurations if each not in learned().scores]
+    assert not learned().teaches(others_than)
+
+
+def test_the_targets_spread_is_part_of_what_is_told() -> None:
+    """The same metafeatures with another spread are other losses."""
+    assert dataclasses.replace(learned(), target_sd=3.0).key != learned().key
+
+
+def test_losses_are_never_negative() -> None:
+    """Metafeatures are accepted up to a rounding beyond their range, and an entropy is divided by."""
+    told = {"class_ent": -1e-10, "nr_class": 3.0}
+    odd = LearnedDataset(TaskType.CLASSIFICATION, 3, None, told, {"any": {"log_loss": 0.5}})
+    assert odd.losses(METRICS["log_loss"], ["any"]) == pytest.approx(0.5 / np.log(3))
+
+
+def _known_names(row: int) -> list[str]:
+    return [name for name, value in known_metafeatures(EVIDENCE, row).items() if value is not None]
 
 
 def test_it_is_stored_as_json_and_comes_back_the_same() -> None:
     lines = json.loads(json.dumps(as_lines([learned(), learned(3)])))
-    assert sorted(of_lines(lines), key=lambda each: each.name) == sorted(
-        [learned(), learned(3)], key=lambda each: each.name
+    assert sorted(of_lines(lines), key=lambda each: each.key) == sorted(
+        [learned(), learned(3)], key=lambda each: each.key
     )
     assert lines == json.loads(json.dumps(as_lines([learned(3), learned()])))
 
@@ -128,17 +175,36 @@ def test_knowledge_that_learned_answers_and_is_stored_whole() -> None:
     trained = dataclasses.replace(known.trained, **leaves)
     back = read(dump(more, trained, known.report))
     assert back.version == read(dump(more, trained, known.report)).version != known.version
-    assert back.evidence.datasets[-1] == told.name
-    for metric in (None, "mae", "spearman"):
-        answer = recommend(back, Question(REGRESSION, known_metafeatures(EVIDENCE, ROW), metric=metric))
-        assert answer.version == back.version
-        for each in answer.candidates:
-            assert np.isfinite([each.expected.score, each.expected_regret, each.fit_cpu_seconds]).all()
+    assert back.evidence.datasets[-1] == "learned-1"
+    for metric in (None, *(each.name for each in metrics_of(REGRESSION))):
+        for strategy in (None, *STRATEGIES):
+            question = Question(
+                REGRESSION, known_metafeatures(EVIDENCE, ROW), metric=metric, strategy=strategy
+            )
+            answer = recommend(back, question)
+            assert answer.version == back.version
+            for each in answer.candidates:
+                assert np.isfinite([each.expected.score, each.expected_regret, each.fit_cpu_seconds]).all()
+
+
+def test_what_was_not_told_by_a_metric_is_no_failure_by_it() -> None:
+    told = learned(failed=(30,))
+    without, *others_tried = (EVIDENCE.configurations[index] for index in TRIED)
+    scores = {
+        name: {"rmse": (each or {})["rmse"]} if name == without else each
+        for name, each in told.scores.items()
+    }
+    more = grown(EVIDENCE.of(others()), [dataclasses.replace(told, scores=scores)])
+    seen = seen_by(more, METRICS["mae"], keeps_regret=False)
+    assert np.isnan(seen.regret[-1, EVIDENCE.configurations.index(without)])
+    assert seen.regret[-1, 30] == WORST_REGRET
+    assert np.isfinite([seen.regret[-1, EVIDENCE.configurations.index(name)] for name in others_tried]).all()
 
 
 def test_headline_metric_is_what_counts() -> None:
     assert headline_metric(REGRESSION, 0) is METRICS["rmse"]
-    assert learned().n_scores == len(TRIED)
+    only_mae = {name: {"mae": (each or {})["mae"]} for name, each in learned().scores.items()}
+    assert not dataclasses.replace(learned(), scores=only_mae).teaches(EVIDENCE.configurations)
 
 
 @pytest.mark.parametrize(

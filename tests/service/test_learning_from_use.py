@@ -23,7 +23,9 @@ from tests.service import data
 from tests.service.test_suggesting import refused
 
 NAMES = [name for name, each in CONFIGURATIONS.items() if each.task_type is TaskType.CLASSIFICATION][:4]
-METAFEATURES = {"nr_inst": 800, "nr_attr": 12, "nr_class": 2}
+METAFEATURES = {
+    "nr_inst": 800, "nr_attr": 12, "nr_class": 2, "nr_num": 12, "nr_cat": 0, "missing_share": 0.0,
+}  # fmt: skip
 RESULTS = [{"configuration": name, "scores": {"roc_auc": 0.7, "accuracy": 0.6}} for name in NAMES]
 REPORT: dict[str, Any] = {
     "source": "lab-7", "task_type": "classification", "metafeatures": METAFEATURES, "evaluations": RESULTS,
@@ -69,6 +71,8 @@ def test_a_report_is_made_once_per_key(api: TestClient) -> None:
     assert one.json() == two.json()
     assert two.headers["Location"] == one.headers["Location"]
     assert len(api.get("/evaluations").json()["items"]) == 1
+    assert api.delete(one.headers["Location"]).status_code == 204
+    refused(api.post("/evaluations", json=REPORT, headers=key), 410, "idempotency_erased")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,12 @@ def test_a_dataset_that_may_not_contribute_is_not_reported_about(api: TestClient
 
 def test_only_operators_trust_and_roll_back(api: TestClient, settings: Settings) -> None:
     source = api.post("/evaluations", json=REPORT).json()["source_id"]
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": OPERATOR_KEY + "x"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": OPERATOR_KEY},
+        {"Authorization": f"Basic {OPERATOR_KEY}"},
+    ):
         refused(
             api.put(f"/evaluation-sources/{source}", json={"trusted": True}, headers=headers),
             403,

@@ -35,8 +35,9 @@ def test_contents_are_told_with_the_version_of_recommendations(client: Client) -
     assert told["protocols"] == {"1": sum(contents.protocols.values())}
     assert told["versions"] == contents.versions
     assert told["probe_seconds"]["least"] <= told["probe_seconds"]["median"] <= told["probe_seconds"]["most"]
-    assert {told["knowledge_version"]} == {
-        each.version for each in client._http.app.state.service.knowledge.values()
+    answering = client._http.app.state.service.knowledge
+    assert {each["task_type"]: each["knowledge_version"] for each in told["task_types"]} == {
+        task_type: knowledge.version for task_type, knowledge in answering.items()
     }
 
 

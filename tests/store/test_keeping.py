@@ -9,7 +9,7 @@ from sqlalchemy import inspect, select, update
 from sqlalchemy.exc import StatementError
 
 from app.config import Settings
-from app.store import blobs, datasets, events, tasks
+from app.store import blobs, datasets, events, promotions, tasks
 from app.store.database import Database
 from app.store.migrating import current_revision, head_revision
 from app.store.tables import Base, Blob, Dataset, Job, JobEvent, Recommendation, Task
@@ -147,6 +147,13 @@ def test_migration_of_learning_takes_jobs_without_dataset_back(database: Databas
         session.flush()
         tasks.add(session, job, "retraining", "cpu")
         events.record(session, job.id, events.QUEUED, {})
+        content = tmp_path / "knowledge"
+        content.write_bytes(b"fitted")
+        learner = promotions.record(
+            session, task_type="regression", job_id=job.id, snapshot="", shipped="", n_datasets=1, n_evaluations=3,
+            reports=[], content_hash=blobs.put(session, content), proof={}, verdict={},
+        )  # fmt: skip
+        promotions.promote(session, learner, "tested")
         session.commit()
     _migrate_to(database, "0008")
     _migrate_to(database, "head")

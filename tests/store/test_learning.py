@@ -15,19 +15,31 @@ from app.errors import (
     SourceNotFoundError,
     TooManyEvaluationsError,
 )
+from app.following import Following
+from app.metalearning import knowledge
+from app.metalearning.knowledge import shipped_report, shipped_version
 from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.portfolio import CONFIGURATIONS
 from app.metalearning.protocol import PROTOCOL
 from app.metalearning.table import TaskType
 from app.store import blobs, jobs, learning, promotions, reports, tasks
 from app.store.database import Database
-from app.store.tables import Blob, Dataset, Evaluation, Job, MetaLearner, Promotion, Task
+from app.store.tables import (
+    Blob,
+    Dataset,
+    Evaluation,
+    Job,
+    MetaLearner,
+    Promotion,
+    Task,
+)
 from tests.store.rows import dataset_row
 from tests.store.test_claiming import claim, write
 from workers.tasks import retraining, verification
 
 CLASSIFICATION = TaskType.CLASSIFICATION
-NAMES = [name for name in CONFIGURATIONS if name.startswith("clf-")][:4]
+NAMES = shipped_report(CLASSIFICATION)["configurations"][:4]
+DESCRIBED = {"nr_attr": 4, "nr_class": 2, "nr_num": 4, "nr_cat": 0, "cat_share": 0.0, "missing_share": 0.0}
 
 
 def report(
@@ -37,8 +49,9 @@ def report(
     owner: str = "local",
     names: Any = NAMES,
     most: int = 99,
+    described: Any = DESCRIBED,
 ) -> str:
-    known = {"metafeatures": {"nr_inst": rows, "nr_class": 2}, "target_sd": None}
+    known = {"metafeatures": {"nr_inst": rows, **described}, "target_sd": None}
     told = [
         {
             "configuration": name,
@@ -83,24 +96,37 @@ def begin(database: Database) -> str:
     return write(
         database,
         lambda session: (
-            jobs.begin_retraining(session, owner="local", task_type=CLASSIFICATION, time_budget_seconds=60).id
+            jobs.begin_retraining(
+                session,
+                owner="local",
+                task_type=CLASSIFICATION,
+                lessons=learning.gather(session, CLASSIFICATION),
+                time_budget_seconds=60,
+            ).id
         ),
     )
 
 
-def fit(database: Database, folder: Path, content: bytes, resting_on: tuple[str, ...] = ()) -> str:
+def fit(
+    database: Database,
+    folder: Path,
+    content: bytes,
+    resting_on: tuple[str, ...] = (),
+    shipped: str | None = None,
+) -> str:
     """Meta-learners as if a retraining had fitted and promoted them."""
     (folder / "knowledge").write_bytes(content)
 
     def record(session: Any) -> str:
         job = Job(
-            id=f"job_{content.decode()}", owner="local", kind="retraining", status="succeeded", phase="done",
+            id=f"job_{hashlib.sha256(content).hexdigest()[:12]}", owner="local", kind="retraining", status="succeeded", phase="done",
             request={"task_type": "classification", "evaluations": 0}, time_budget_seconds=1,
         )  # fmt: skip
         session.add(job)
         session.flush()
         learner = promotions.record(
-            session, task_type="classification", job_id=job.id, snapshot="", shipped="", n_datasets=1,
+            session, task_type="classification", job_id=job.id, snapshot="", n_datasets=1,
+            shipped=shipped_version() if shipped is None else shipped,
             n_evaluations=3, reports=list(resting_on), content_hash=blobs.put(session, folder / "knowledge"),
             proof={}, verdict={},
         )  # fmt: skip
@@ -147,7 +173,35 @@ def test_too_few_scores_of_a_dataset_are_no_lesson(database: Database) -> None:
     trust(database, report(database, names=NAMES[:2]))
     assert lessons(database).datasets == ()
     report(database, names=NAMES[2:])  # of the same dataset: together there are four
-    assert [each.n_scores for each in lessons(database).datasets] == [4]
+    assert [len(each.scores) for each in lessons(database).datasets] == [4]
+
+
+def test_neither_scores_of_what_nobody_knows_nor_a_hardly_described_dataset_are_lessons(
+    database: Database,
+) -> None:
+    """Configurations without evidence cannot be compared with the others."""
+    known = shipped_report(CLASSIFICATION)["configurations"]
+    unknown = [name for name in CONFIGURATIONS if name.startswith("clf-") and name not in known]
+    trust(database, report(database, names=[*unknown[:3], *NAMES[:2]]))
+    report(database, rows=900, described={"nr_class": 2})
+    assert lessons(database).datasets == ()
+    assert lessons(database).reports == ()
+
+
+def test_only_reports_that_said_something_are_rested_on(database: Database) -> None:
+    """Else whoever removes an idle one would have what others taught withdrawn."""
+    older = report(database)
+    trust(database, older)
+    newer = report(database, names=NAMES[:3])  # the same dataset: only the fourth score is left to the older
+    found = lessons(database)
+    assert set(found.reports) == {older, newer}
+    repeated = report(database)
+    idle = report(database, rows=900, names=NAMES[:2])
+    assert set(lessons(database).reports) == {repeated}
+    write(database, lambda session: reports.remove(session, "local", idle))
+    assert set(lessons(database).reports) == {repeated}
+    with database.read() as session:
+        assert learning.trusted_reports(session, CLASSIFICATION) == {older, newer, repeated}
 
 
 def test_nobody_reports_more_than_may_be(database: Database) -> None:
@@ -164,38 +218,59 @@ def test_nobody_teaches_more_datasets_than_others_can_outweigh(
     monkeypatch.setattr(learning, "MOST_DATASETS_PER_OWNER", 2)
     for rows in (100, 200, 300):
         trust(database, report(database, rows=rows))
-    found = {each.metafeatures["nr_inst"] for each in lessons(database).datasets}
-    assert found == {200, 300}
+    assert taught(database) == {200, 300}
+    dataset_id = measured(database, "ds_measured", rows=50)
+    assert taught(database) == {50, 300}
+    report(database, rows=400)
+    assert taught(database) == {50, 400}
+    write(
+        database,
+        lambda session: session.execute(
+            update(Evaluation).where(Evaluation.dataset_id == dataset_id).values(created_at=0.0)
+        ),
+    )
+    assert taught(database) == {300, 400}
+
+
+def taught(database: Database) -> set[float | None]:
+    return {each.metafeatures["nr_inst"] for each in lessons(database).datasets}
+
+
+def measured(database: Database, dataset_id: str, rows: int, *, contribute: bool = True) -> str:
+    """A dataset on which three configurations were measured and one failed."""
+
+    def measure(session: Any) -> None:
+        dataset = dataset_row(
+            dataset_id,
+            metafeatures={"nr_inst": rows, **DESCRIBED},
+            metafeature_version=SCHEMA_VERSION,
+            contribute=contribute,
+        )
+        session.add(dataset)
+        session.flush()
+        job = jobs.begin_measurement(
+            session, owner="local", dataset_id=dataset.id, time_budget_seconds=60,
+            configurations=[CONFIGURATIONS[name] for name in NAMES],
+        )  # fmt: skip
+        ids = session.scalars(select(Task.id).where(Task.job_id == job.id).order_by(Task.id)).all()
+        for task_id, name in zip(ids, NAMES, strict=True):
+            failed = name == NAMES[3]
+            session.add(
+                Evaluation(
+                    experiment_id=task_id, owner="local", dataset_id=dataset.id, configuration=name,
+                    fingerprint=CONFIGURATIONS[name].fingerprint, protocol=PROTOCOL,
+                    status="timeout" if failed else "ok",
+                    result={} if failed else {"scores": {"roc_auc": 0.75}},
+                )
+            )  # fmt: skip
+
+    write(database, measure)
+    return dataset_id
 
 
 def test_own_measurements_teach_unless_their_owner_says_no(database: Database) -> None:
-    def measure(session: Any) -> None:
-        for place, contribute in enumerate((True, False)):
-            dataset = dataset_row(
-                f"ds_{place}",
-                metafeatures={"nr_inst": 100 + place, "nr_class": 2},
-                metafeature_version=SCHEMA_VERSION,
-                contribute=contribute,
-            )
-            session.add(dataset)
-            session.flush()
-            job = jobs.begin_measurement(
-                session, owner="local", dataset_id=dataset.id, time_budget_seconds=60,
-                configurations=[CONFIGURATIONS[name] for name in NAMES],
-            )  # fmt: skip
-            ids = session.scalars(select(Task.id).where(Task.job_id == job.id).order_by(Task.id)).all()
-            for task_id, name in zip(ids, NAMES, strict=True):
-                failed = name == NAMES[3]
-                session.add(
-                    Evaluation(
-                        experiment_id=task_id, owner="local", dataset_id=dataset.id, configuration=name,
-                        fingerprint=CONFIGURATIONS[name].fingerprint, protocol=PROTOCOL,
-                        status="timeout" if failed else "ok",
-                        result={} if failed else {"scores": {"roc_auc": 0.75}},
-                    )
-                )  # fmt: skip
-
-    write(database, measure)
+    measured(database, "ds_0", rows=100)
+    measured(database, "ds_1", rows=101, contribute=False)
     [dataset] = lessons(database).datasets
     assert dataset.metafeatures["nr_inst"] == 100
     assert dataset.scores == {**{name: {"roc_auc": 0.75} for name in NAMES[:3]}, NAMES[3]: None}
@@ -304,3 +379,94 @@ def test_how_far_a_retraining_is_can_be_polled(database: Database) -> None:
     write(database, lambda session: tasks.renew(session, held, 10.0, told))
     with database.read() as session:
         assert jobs.detail(session, "local", job_id).step == told
+
+
+def test_what_was_fitted_beside_other_evidence_answers_no_more(database: Database, tmp_path: Path) -> None:
+    """An upgrade ships another meta-dataset: what answered is none that anything can be rolled back to or from."""
+    outdated = fit(database, tmp_path, b"one", shipped="another")
+    assert answering(database) is None
+    with pytest.raises(NothingToRollBackError):
+        write(database, lambda session: promotions.roll_back(session, CLASSIFICATION))
+    newest = fit(database, tmp_path, b"two")
+    assert answering(database) == newest != outdated
+    write(database, lambda session: promotions.roll_back(session, CLASSIFICATION))
+    assert answering(database) is None
+
+
+def test_the_databases_clock_says_what_is_newest(database: Database, tmp_path: Path) -> None:
+    """Ids follow the clocks of hosts, and those may be minutes apart."""
+    older, newer = fit(database, tmp_path, b"one"), fit(database, tmp_path, b"two")
+
+    def turn_ids_around(session: Any) -> None:
+        ahead = select(Promotion).where(Promotion.meta_learner_id == newer)
+        promotion = session.scalars(ahead).one()
+        session.execute(update(Promotion).where(Promotion.id == promotion.id).values(id="pro_000"))
+
+    assert answering(database) == newer != older
+    write(database, turn_ids_around)
+    assert answering(database) == newer
+
+
+def test_a_source_that_nobody_trusts_goes_with_its_last_report(database: Database) -> None:
+    trusted, doubtful = report(database), report(database, source="attic")
+    trust(database, trusted)
+    for each in (trusted, doubtful):
+        write(database, lambda session, each=each: reports.remove(session, "local", each))
+    with database.read() as session:
+        assert [source.name for source, _ in reports.sources(session, 10, None)] == ["lab"]
+
+
+def test_a_retraining_begins_again_after_its_lessons_were_withdrawn(
+    database: Database, tmp_path: Path
+) -> None:
+    """Whether that was seen while it ran, or answered already."""
+    trust(database, report(database))
+    assert retraining.begin_due(database, 4)
+    error = {"code": jobs.LESSONS_WITHDRAWN}
+    write(database, lambda session: session.execute(update(Job).values(status="failed", error=error)))
+    assert retraining.begin_due(database, 4)
+    write(database, lambda session: session.execute(update(Job).values(status="succeeded", error=None)))
+    assert not retraining.begin_due(database, 4)
+    doubtful = report(database, source="attic", rows=900, names=NAMES[:3])
+    trust(database, doubtful)
+    fit(database, tmp_path, b"one", (doubtful,))
+    write(database, lambda session: session.execute(update(Job).values(request={"task_type": "classification", "evaluations": 4})))  # fmt: skip
+    assert not retraining.begin_due(database, 4)
+    trust(database, doubtful, trusted=False)
+    assert retraining.begin_due(database, 4)
+
+
+def test_a_retraining_takes_its_turn_beside_its_owners_experiments(database: Database) -> None:
+    """Whatever is in line already: it is the service's, and everybody's."""
+    measured(database, "ds_flood", rows=100)
+    trust(database, report(database))
+    begin(database)
+    first = claim(database)
+    second = claim(database)
+    assert first is not None
+    assert second is not None
+    assert {first.kind, second.kind} == {"experiment", "retraining"}
+
+
+def test_what_cannot_be_read_any_more_does_not_answer(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither another version's format nor rubbish: what ships answers, or goes on answering, and so do others."""
+    following = Following(database)
+    shipped = following[CLASSIFICATION]
+    with monkeypatch.context() as patched:
+        patched.setattr(knowledge, "FORMAT", knowledge.FORMAT + 1)
+        content = knowledge.dump(shipped.evidence, shipped.trained, shipped.report)
+    fit(database, tmp_path, content)
+    with database.read() as session:
+        assert following.promoted.now(session, CLASSIFICATION) is shipped
+        version = knowledge.version_of(hashlib.sha256(content).hexdigest())
+        assert following.promoted.of_version(session, CLASSIFICATION, version) is None
+    readable = knowledge.dump(shipped.evidence, shipped.trained, shipped.report | {"default": "forest"})
+    fit(database, tmp_path, readable)
+    following.look()
+    assert following[CLASSIFICATION].report["default"] == "forest"
+    fit(database, tmp_path, b"rubbish")
+    following.look()
+    assert following[CLASSIFICATION].report["default"] == "forest"
+    assert following[TaskType.REGRESSION] is following.promoted.shipped[TaskType.REGRESSION]

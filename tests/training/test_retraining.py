@@ -47,7 +47,7 @@ def test_it_proves_on_shipped_datasets_alone_and_tells_how_far_it_is(tmp_path: P
     assert [(each["done"], each["total"]) for each in messages] == [(done, 3) for done in (0, 1, 2)] * 2
     assert {each["kind"] for each in messages} == {"progress"}
     known = read((tmp_path / KNOWLEDGE_FILE).read_bytes())
-    assert known.evidence.datasets == (*SHIPPED.datasets, told(3).name)
+    assert known.evidence.datasets == (*SHIPPED.datasets, "learned-1")
     assert known.report == report
     verdict = judge(report, report)
     assert verdict.promoted is (verdict.candidate < verdict.portfolio)

@@ -7,10 +7,9 @@ longer than it. So three metrics repeat the arithmetic of scikit-learn and SciPy
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import scipy.stats
 
-from app.metalearning.table import FloatArray, IntArray, TaskType
+from app.metalearning.table import BoolArray, FloatArray, IntArray, TaskType
 
 SMALLEST_PROBABILITY = 1e-7
 
@@ -84,7 +83,7 @@ def _roc_auc(codes: IntArray, probabilities: FloatArray) -> float:
     return float(np.mean([_area_under_curve(codes == label, probabilities[:, label]) for label in labels]))
 
 
-def _area_under_curve(is_positive: npt.NDArray[np.bool_], values: FloatArray) -> float:
+def _area_under_curve(is_positive: BoolArray, values: FloatArray) -> float:
     """As `sklearn.metrics.roc_auc_score`: the trapezoids under the corners of the curve."""
     order = np.argsort(values)[::-1]
     last_of_ties = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)

@@ -28,17 +28,20 @@ _LESSONS_FILE = "lessons.json"
 
 
 def begin_due(database: Database, after: int) -> bool:
-    """Begin a retraining of each task type for which evaluations came or went, so many since the last; whether any was."""
+    """Begin a retraining of each task type for which one is due (`jobs.retraining_is_due`); whether any was."""
     begun = False
     for task_type in TaskType:
         with database.read() as session:
-            last = jobs.last_retraining(session, task_type)
-            known = 0 if last is None else last.request["evaluations"]
-            if abs(learning.count(session, task_type) - known) < after:
+            if not jobs.retraining_is_due(session, task_type, after):
                 continue
+            lessons = learning.gather(session, task_type)
         with database.write() as session, suppress(RetrainingUnderWayError, NothingToLearnError):
             jobs.begin_retraining(
-                session, owner=OWNER, task_type=task_type, time_budget_seconds=jobs.RETRAINING_SECONDS
+                session,
+                owner=OWNER,
+                task_type=task_type,
+                lessons=lessons,
+                time_budget_seconds=jobs.RETRAINING_SECONDS,
             )
             commit(session, Step.ACCEPT_JOB)
             begun = True
@@ -72,20 +75,18 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
     promotions.take_turn(session)
     task_type = _task_type(session, held)
     lessons = json.loads((folder / _LESSONS_FILE).read_text())
-    if not set(lessons["reports"]) <= set(learning.gather(session, task_type).reports):
+    if not set(lessons["reports"]) <= learning.trusted_reports(session, task_type):
         jobs.fail(session, held.job_id, _lessons_withdrawn())
         return
     present = promotions.current(session, task_type)
-    is_fitting = present is not None and present.shipped == shipped_version()
-    verdict = judge(
-        outcome.value["report"], present.proof if present and is_fitting else shipped_report(task_type)
-    )
+    verdict = judge(outcome.value["report"], present.proof if present else shipped_report(task_type))
     learner = promotions.record(
         session,
         task_type=str(task_type),
         job_id=held.job_id,
         shipped=shipped_version(),
-        content_hash=blobs.put(session, folder / KNOWLEDGE_FILE),
+        # What never answers need not be there.
+        content_hash=blobs.put(session, folder / KNOWLEDGE_FILE) if verdict.promoted else None,
         proof=outcome.value["report"],
         verdict=asdict(verdict),
         **lessons,
@@ -118,7 +119,7 @@ def _result(learner: MetaLearner) -> dict[str, Any]:
 
 def _lessons_withdrawn() -> dict[str, Any]:
     return {
-        "code": "lessons_withdrawn",
+        "code": jobs.LESSONS_WITHDRAWN,
         "detail": "Reports that this had learned from were removed, or their source is trusted no more.",
         "advice": "Start another retraining: it learns from what is left.",
     }

@@ -13,7 +13,7 @@ from app.errors import (
     PerformancesUnusableError,
     TooSmallMetaDatasetError,
 )
-from app.metalearning.table import FloatArray
+from app.metalearning.table import BoolArray, FloatArray
 
 # ASlib's words for how a run ended, and one for a run that never was.
 STATUSES = ("ok", "timeout", "memout", "not_applicable", "crash", "other", "missing")
@@ -149,6 +149,6 @@ def _check_statuses(matrix: PerformanceMatrix) -> None:
         )
 
 
-def _first_cell(matrix: PerformanceMatrix, where: npt.NDArray[np.bool_]) -> str:
+def _first_cell(matrix: PerformanceMatrix, where: BoolArray) -> str:
     row, column = np.argwhere(where)[0]
     return f"of {matrix.algorithms[column]!r} on {matrix.datasets[row]!r}"

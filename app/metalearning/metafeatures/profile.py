@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from app.metalearning.table import NUMBER_LIKE, FloatArray, Table, TaskType
+from app.metalearning.table import NUMBER_LIKE, BoolArray, FloatArray, Table, TaskType
 
 Codes = npt.NDArray[np.int32]
-BoolArray = npt.NDArray[np.bool_]
 
 _WHISKER = 1.5
 _TRIMMED = 0.2

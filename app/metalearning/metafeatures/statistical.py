@@ -12,13 +12,12 @@ import numpy as np
 from app.metalearning.metafeatures.cross_products import CrossProducts, cross_products
 from app.metalearning.metafeatures.definitions import Values, summaries
 from app.metalearning.metafeatures.profile import (
-    BoolArray,
     NumberColumn,
     Profile,
     profile_numbers,
     representative,
 )
-from app.metalearning.table import FloatArray, IntArray, Table, TaskType
+from app.metalearning.table import BoolArray, FloatArray, IntArray, Table, TaskType
 
 # What joins columns is quadratic in them: of wider tables this many columns stand for all.
 MOST_COLUMNS = 300

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from app.metalearning.scaling import QuantileScale
-from app.metalearning.table import FloatArray
+from app.metalearning.table import BoolArray, FloatArray
 
 RANK = 8
 # The first choice is the best guess, so many that follow determine the factors.
@@ -32,11 +32,17 @@ class MatrixFactorisation:
     name: str = "factorisation"
 
     @cached_property
+    def _teaching(self) -> BoolArray:
+        """Which datasets have a loss at all, shape (D,): nobody may have told of the metric that is asked for."""
+        return np.asarray(~np.isnan(self.losses).all(axis=1))
+
+    @cached_property
     def _complete(self) -> FloatArray:
         """Losses in which a failure is the dataset's worst, and a gap what the factors make of it."""
-        worst = np.nanmax(self.losses, axis=1, keepdims=True)
-        failed = np.isnan(self.losses) & ~np.isnan(self.regret)
-        losses = np.minimum(np.where(failed, worst, self.losses), _LARGEST_LOSS)
+        losses, regret = self.losses[self._teaching], self.regret[self._teaching]
+        failed = np.isnan(losses) & ~np.isnan(regret)
+        worst = np.nanmax(losses, axis=1, keepdims=True)
+        losses = np.minimum(np.where(failed, worst, losses), _LARGEST_LOSS)
         gaps = np.isnan(losses)
         filled = np.where(gaps, np.nanmedian(losses, axis=1, keepdims=True), losses)
         for _ in range(_SWEEPS if gaps.any() else 0):
@@ -56,7 +62,7 @@ class MatrixFactorisation:
         """Factors of the configurations, shape (C, rank); those of datasets have variance 1."""
         _, sizes, right = np.linalg.svd(self._complete - self.centre, full_matrices=False)
         kept = min(RANK, int((sizes > 1e-9).sum()))
-        return np.asarray(right[:kept].T * sizes[:kept] / np.sqrt(len(self.losses)))
+        return np.asarray(right[:kept].T * sizes[:kept] / np.sqrt(len(self._complete)))
 
     @cached_property
     def noise(self) -> float:
@@ -67,7 +73,7 @@ class MatrixFactorisation:
 
     @cached_property
     def _scale(self) -> QuantileScale:
-        return QuantileScale(self.metafeatures)
+        return QuantileScale(self.metafeatures[self._teaching])
 
     @cached_property
     def _regression(self) -> tuple[FloatArray, FloatArray]:

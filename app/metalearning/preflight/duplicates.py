@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from app.metalearning.findings import Finding, found
 from app.metalearning.preflight.examined import Examined
-from app.metalearning.table import Table, TaskType
+from app.metalearning.table import BoolArray, Table, TaskType
 
 # Fewer repetitions are chance, or not worth a word.
 _SHARE_OF_ROWS = 0.01
@@ -60,7 +60,7 @@ def _hashes_of_rows(columns: list[Examined], n_rows: int) -> npt.NDArray[np.uint
     return hashes
 
 
-def _rows_of_mixed_runs(same_features: npt.NDArray[np.bool_], same_target: npt.NDArray[np.bool_]) -> int:
+def _rows_of_mixed_runs(same_features: BoolArray, same_target: BoolArray) -> int:
     """How many rows lie in runs of equal features in which the target changes."""
     run = np.concatenate([[0], np.cumsum(~same_features)])
     is_mixed = np.zeros(run[-1] + 1, dtype=bool)
