@@ -134,6 +134,7 @@ def _measured_again(cell: dict[str, Any], source: Source, folder: Path) -> dict[
         "folder": str(folder),
         "probe_file": str(folder / "probe"),
         "gpu": False,
+        "rival": None,
     }
     result = evaluation.measure(payload, lambda _: None)
     return _every_score(flatten_scores(result), result["fold_scores"], source.task_type)

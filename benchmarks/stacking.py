@@ -142,6 +142,7 @@ def _experiment(folder: Path, configuration: str) -> dict[str, Any] | None:
         "folder": str(own),
         "probe_file": str(folder / "probe.json"),
         "gpu": False,
+        "rival": None,
     }
     outcome = Child("workers.tasks.computing:measure", payload, own, contract.limits(_MEMORY_BYTES)).run()
     if outcome.ending is not Ending.OK:

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 
 from app.failpoints import Step
+from app.metalearning.knowledge import shipped_version
 from app.metalearning.table import TaskType
 from app.store import metadatasets, promotions
 from chaos import oracle, processes
@@ -199,12 +200,13 @@ class Triggers:
     def _roll_back(self) -> None:
         """What answers is rolled back to what ships: there is no content, which nobody misses before that."""
         with self.service.database.write() as session:
+            promotions.take_turn(session)
             learner = promotions.record(
                 session,
                 task_type=str(TaskType.REGRESSION),
                 job_id=measure(self.service, self._small, QUICK[0]),
                 snapshot="",
-                shipped="",
+                shipped=shipped_version(),
                 n_datasets=0,
                 n_evaluations=0,
                 reports=[],

@@ -102,7 +102,9 @@ def noise_table(n_rows: int, seed: int = 0) -> Table:
     return typed({**columns, CLASS: random.permutation(np.arange(n_rows) % 2)}, CLASS)
 
 
-def measure(table: Table, configuration: str, folder: Path) -> dict[str, Any]:
+def measure(
+    table: Table, configuration: str, folder: Path, rival: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The result of an experiment, run in this process, with its predictions' path."""
     folder = folder / configuration
     folder.mkdir(exist_ok=True)
@@ -113,6 +115,7 @@ def measure(table: Table, configuration: str, folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "probe_file": str(folder / "probe.json"),
         "gpu": False,
+        "rival": rival,
     }
     result = evaluation.measure(payload, silent)
     return {

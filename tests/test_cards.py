@@ -30,6 +30,15 @@ CARD: dict[str, Any] = {
         "before": {"log_loss": 0.2, "roc_auc": 0.9},
         "after": {"log_loss": 0.1, "roc_auc": 0.9},
     },
+    "fold_scores": [0.97, None, 0.99],
+    "runner_up": {
+        "first": "stack",
+        "second": "clf-knn-5",
+        "difference": 0.02,
+        "low": 0.01,
+        "high": 0.03,
+        "verdict": "first_better",
+    },
     "limits": ["Scores hold for new rows from the same source."],
     "seed": 0,
     "versions": {"python": "3.11"},
@@ -48,6 +57,8 @@ def test_a_card_tells_what_is_known() -> None:
         "| 0 | setosa |",
         "Stacked by selection.",
         "3\\.0% less loss",
+        "On single folds roc\\_auc is 0\\.97 to 0\\.99.",
+        "stack has 0\\.02 less loss than clf\\-knn\\-5 (90 % interval 0\\.01 to 0\\.03): first better.",
         "skops.io.load(path, trusted=['sklearn.tree._tree.Tree'])",
     ):
         assert words in text

@@ -14,6 +14,11 @@ DEFAULT_BUDGET_SECONDS = 300.0
 _MOST_SECONDS = 86_400
 _FEWEST_TO_CALIBRATE = 10  # rows of every class: half of them are in every fold that calibrates, at the least
 
+STOP_EARLY = (
+    "Give up what its learning curve leaves no hope for: its experiment ends as `stopped_early`, without a score. "
+    "With false everything is measured in full."
+)
+
 DatasetId = Annotated[str, Field(max_length=100)]
 ConfigurationIds = Annotated[list[str], Field(min_length=1, max_length=50)]
 
@@ -82,6 +87,7 @@ class VerificationRequest(RequestModel):
         le=_MOST_SECONDS,
         description="For the whole job, from when a worker takes it up. The last quarter is kept for stacking.",
     )
+    stop_early: bool = Field(default=True, description=STOP_EARLY)
     stack: StackRequest = Field(default_factory=StackRequest)
 
 

@@ -26,6 +26,8 @@ def as_markdown(model_id: str, card: dict[str, Any]) -> str:
         "## How well it does",
         *_table(("metric", "score"), sorted(card["scores"].items())),
         f"Splits: {_text(card['splits'])}.",
+        *_folds(card),
+        *_runner_up(card),
         *_calibration(card),
         "## What it was fitted on",
         f"{card['dataset']['n_rows']:,} rows, {len(card['columns']):,} columns.",
@@ -52,6 +54,27 @@ def _stack(card: dict[str, Any]) -> list[str]:
         if "weights" in stack:
             lines += _table(("configuration", "weight"), stack["weights"].items())
     return lines
+
+
+def _folds(card: dict[str, Any]) -> list[str]:
+    """The spread over the folds; cards of before did not have it."""
+    scores = [each for each in card.get("fold_scores", ()) if each is not None]
+    if not scores:
+        return []
+    return [f"On single folds {_text(card['metric'])} is {_number(min(scores))} to {_number(max(scores))}."]
+
+
+def _runner_up(card: dict[str, Any]) -> list[str]:
+    told = card.get("runner_up")
+    if not told or told["verdict"] is None:
+        return []
+    ends = f"{_number(told['low'])} to {_number(told['high'])}"
+    return [
+        (
+            f"{_text(told['first'])} has {_number(told['difference'])} less loss than {_text(told['second'])} "
+            f"(90 % interval {ends}): {_text(told['verdict'].replace('_', ' '))}."
+        )
+    ]
 
 
 def _calibration(card: dict[str, Any]) -> list[str]:

@@ -37,6 +37,24 @@ router = APIRouter(tags=["jobs"])
 POLL_SECONDS = 1
 
 
+class RivalResponse(ResponseModel):
+    """The best configuration at that time, with its score on the first fold."""
+
+    configuration: str
+    score: float
+
+
+class ExtrapolationResponse(ResponseModel):
+    """Why a configuration was stopped early: what its learning curve lets expect on the first fold, with a 90 % interval."""
+
+    metric: str
+    score: float
+    low: float
+    high: float
+    chance: float = Field(description="Of being better than what was to beat.")
+    to_beat: RivalResponse
+
+
 class ExperimentResponse(ResponseModel):
     """One configuration's measurement, finished or not."""
 
@@ -47,6 +65,7 @@ class ExperimentResponse(ResponseModel):
     progress: dict[str, Any]
     scores: dict[str, float] | None
     fit_cpu_seconds: float | None
+    extrapolation: ExtrapolationResponse | None = None
     error: dict[str, Any] | None
 
 
@@ -72,6 +91,9 @@ class JobEvaluationResponse(ResponseModel):
     scores_b: dict[str, float] = Field(default={}, description="On half B of the rows.")
     fold_scores: list[dict[str, float]] = Field(default=[])
     learning_curve: list[LearningCurvePoint] = Field(default=[])
+    extrapolation: ExtrapolationResponse | None = Field(
+        default=None, description="Where it was stopped early: there are no scores then."
+    )
     fit_cpu_seconds: float | None = None
     fit_wall_seconds: float | None = None
     predict_cpu_seconds_per_1000_rows: float | None = None
@@ -163,6 +185,7 @@ def _begin(
             time_budget_seconds=seconds,
             recommendation_id=None,
             stack=request.stack,
+            stop_early=request.stop_early,
         )
     return job, tuple(each.algorithm.queue for each in configurations)
 
@@ -205,6 +228,7 @@ def begin_verification(
     time_budget_seconds: float,
     recommendation_id: str | None,
     stack: StackRequest,
+    stop_early: bool,
     exploring: dict[str, Any] | None = None,
 ) -> Job:
     """Write the job of verifying these configurations on the dataset.
@@ -223,6 +247,7 @@ def begin_verification(
         metric=chosen.name,
         time_budget_seconds=time_budget_seconds,
         stack=stack.model_dump(),
+        stop_early=stop_early,
         origin=_origin(),
         exploring=exploring,
     )
@@ -316,6 +341,7 @@ def _experiment(experiment: Experiment, task: Task) -> ExperimentResponse:
         progress=task.progress,
         scores=result.get("scores"),
         fit_cpu_seconds=result.get("fit_cpu_seconds"),
+        extrapolation=result.get("extrapolation"),
         error=_error(experiment, task),
     )
 

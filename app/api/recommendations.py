@@ -8,7 +8,7 @@ from pydantic import Field, Json, model_validator
 from sqlalchemy.orm import Session
 
 from app.api import jobs as jobs_api
-from app.api.asking import DEFAULT_BUDGET_SECONDS, StackRequest
+from app.api.asking import DEFAULT_BUDGET_SECONDS, STOP_EARLY, StackRequest
 from app.api.constraints import ConstraintsRequest
 from app.api.datasets import record_upload
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
@@ -68,7 +68,7 @@ class Wishes(RequestModel):
         description="The verification begins with the candidates, and chooses by its results what else to measure, "
         "until so many were, the time is over, or nothing more is to be gained. Only the candidates unless given.",
     )
-
+    stop_early: bool = Field(default=True, description=STOP_EARLY)
     stack: StackRequest = Field(
         default_factory=StackRequest, description="How the verification stacks what it measured."
     )
@@ -77,6 +77,8 @@ class Wishes(RequestModel):
     def _verification_is_wished(self) -> "Wishes":
         if self.stack != StackRequest() and not self.verify:
             raise ValueError("stack needs verify")
+        if not self.stop_early and not self.verify:
+            raise ValueError("stop_early needs verify")
         if self.most_experiments is not None and not self.verify:
             raise ValueError("most_experiments needs verify")
         if self.most_experiments is not None and self.most_experiments < self.k:
@@ -170,6 +172,7 @@ def create_recommendation(
                 time_budget_seconds=wishes.time_budget_seconds,
                 recommendation_id=recommendation_id,
                 stack=wishes.stack,
+                stop_early=wishes.stop_early,
                 exploring=_exploring(wishes),
             )
         answer = _as_answer(recommendation_id, job, body)

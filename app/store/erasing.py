@@ -38,8 +38,18 @@ _MEASUREMENT = (
     | {"scores", "scores_a", "scores_b", "fold_scores", "learning_curve"}
     | {"fit_cpu_seconds", "fit_wall_seconds", "predict_cpu_seconds_per_1000_rows", "peak_memory_bytes"}
 )
-_JOB_REQUEST = {"metric", "configurations", "time_budget_seconds", "most_experiments", "constraints"}
-_JOB_RESULT = {"model_id", "no_model_because", "metric", "winner", "leaderboard", "stack_comparison"}
+_JOB_REQUEST = {
+    "metric",
+    "configurations",
+    "time_budget_seconds",
+    "most_experiments",
+    "stop_early",
+    "constraints",
+}
+_JOB_RESULT = (
+    {"model_id", "no_model_because", "metric", "winner", "leaderboard"}
+    | {"choice", "runner_up", "stack_comparison"}  # of several configurations, by their names
+)
 _EVENT = (
     {"kind", "configurations", "configuration", "phase", "done", "total", "anchor", "attempt"}
     | {"reason", "failures", "lost"}

@@ -12,6 +12,7 @@ from app.store.database import now
 from app.store.tables import VERIFICATION, Dataset, Experiment, Job, Task
 
 EXPERIMENTING = "experimenting"
+STOPPED_EARLY = "stopped_early"  # the outcome of an experiment whose learning curve left no hope
 
 
 @dataclass(frozen=True)

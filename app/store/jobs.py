@@ -53,12 +53,14 @@ def begin_verification(
     metric: str,
     time_budget_seconds: float,
     stack: dict[str, Any] | None = None,
+    stop_early: bool = False,
     origin: dict[str, Any] | None = None,
     exploring: dict[str, Any] | None = None,
 ) -> Job:
     """Write a verification job and one experiment per configuration; the dataset counts as used from now.
 
-    `stack` says how it is made (`meta_model`, `layers`, `calibrate`). With `exploring` (`most_experiments`, `constraints`)
+    `stack` says how it is made (`meta_model`, `layers`, `calibrate`), `stop_early` whether what is hopeless is given up. With
+    `exploring` (`most_experiments`, `constraints`)
     more experiments follow from the results.
     """
     job = Job(
@@ -66,7 +68,7 @@ def begin_verification(
         owner=owner,
         dataset_id=dataset_id,
         recommendation_id=recommendation_id,
-        request={"metric": metric, "stack": stack or {}, **(exploring or {})},
+        request={"metric": metric, "stack": stack or {}, "stop_early": stop_early, **(exploring or {})},
         origin=origin or {},
         time_budget_seconds=time_budget_seconds,
     )

@@ -137,6 +137,7 @@ def test_limits_are_told_of_every_fit(tmp_path):
         "folder": str(tmp_path),
         "probe_file": str(tmp_path / "probe.json"),
         "gpu": False,
+        "rival": None,
     }
     evaluation.measure(payload, messages.append)
     assert [message["kind"] for message in messages] == ["fit"] * 6  # five folds and one anchor

@@ -60,6 +60,23 @@ def test_stack_of_complementary_models_wins(complementary):
     )
 
 
+def test_leaderboard_tells_of_every_fold_and_how_sure_the_first_is(complementary):
+    _, metric, outcome, _ = complementary
+    result, card = outcome["result"], outcome["card"]
+    board = result["leaderboard"]
+    for row in board:
+        assert len(row["fold_scores"]) == 5
+        assert np.mean(row["fold_scores"]) == pytest.approx(row["scores"][metric.name], rel=0.1)
+    found = result["runner_up"]
+    assert (found["first"], found["second"]) == tuple(row["name"] for row in board[:2])
+    assert (found["verdict"], found["rows"]) == ("first_better", 500)
+    assert 0 < found["low"] < found["difference"] < found["high"]
+    assert result["choice"]["chosen"] == ["stack", "stack"]
+    assert result["choice"]["score"] == pytest.approx(board[0]["scores"][metric.name], rel=0.05)
+    assert card["fold_scores"] == board[0]["fold_scores"]
+    assert any(f"{result['choice']['score']:.4g}" in limit for limit in card["limits"])
+
+
 def test_artifact_of_a_stack_is_the_stack_fitted_on_all_rows(complementary, tmp_path):
     table, metric, outcome, folder = complementary
     loaded = skops.io.load(
@@ -203,3 +220,38 @@ def test_class_of_a_single_row_does_not_break_stacking(tmp_path, metric):
     )
     names = ["clf-gaussian_nb-default", "clf-knn-5"]
     combine(table, [measure(table, name, tmp_path) for name in names], metric, tmp_path)
+
+
+def guesses(random, n_rows=300):
+    """A plan, targets, and twelve models that know nothing of them."""
+    plan = splits.plan(noise_table(n_rows))
+    target = noise_table(n_rows, int(random.integers(1_000_000))).target_values
+    shares = random.random((12, n_rows))
+    models = [
+        Measured(f"m{index}", {}, {}, np.column_stack([1 - each, each]), {})
+        for index, each in enumerate(shares)
+    ]
+    return plan, target, models
+
+
+def test_score_of_choosing_is_honest_where_nothing_can_be_known():
+    """The best of twelve guesses looks good; on rows that did not choose it, it is a guess."""
+    random, metric = np.random.default_rng(0), METRICS["roc_auc"]
+    honest, best = [], []
+    for _ in range(40):
+        plan, target, models = guesses(random)
+        honest.append(comparison.worth_of_choosing(metric, models, target, plan)["score"])
+        best.append(max(scoring.score_one("roc_auc", target, each.predictions) for each in models))
+    assert np.mean(best) > 0.54
+    assert abs(np.mean(honest) - 0.5) < 3 * np.std(honest) / np.sqrt(len(honest))
+
+
+def test_of_guesses_the_first_is_hardly_ever_better_than_the_second_beyond_doubt():
+    random, metric = np.random.default_rng(1), METRICS["log_loss"]
+    verdicts = []
+    for _ in range(40):
+        plan, target, models = guesses(random)
+        losses = [scoring.score_one("log_loss", target, each.predictions) for each in models]
+        first, second = (models[index] for index in np.argsort(losses)[:2])
+        verdicts.append(comparison.against_runner_up(metric, first, second, target, plan)["verdict"])
+    assert verdicts.count("first_better") <= 6

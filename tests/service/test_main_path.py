@@ -72,10 +72,48 @@ def test_a_stack_is_made_and_calibrated_as_it_is_wished(deployment: Deployment, 
     assert client.model(result["model_id"])["card"]["calibration"] == result["calibration"]
 
 
+def test_what_its_learning_curve_leaves_no_hope_for_is_given_up(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """A sign of a product: trees find it, nothing linear does. It is no evaluation, and the rest goes on."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(1_500, 2)), columns=["x", "y"])
+    frame["same_sign"] = np.where(frame["x"] * frame["y"] > 0, "yes", "no")
+    frame.to_csv(tmp_path / "signs.csv", index=False)
+    client = deployment.client
+    dataset_id = client.upload(tmp_path / "signs.csv", target="same_sign")["id"]
+    tree, *linear = names = [
+        "clf-decision_tree-leaf_8",
+        "clf-logistic_regression-default",
+        "clf-lda-shrunk",
+        "clf-gaussian_nb-default",
+    ]
+    job = client.wait(client.verify(dataset_id, configurations=names)["id"], timeout=120)
+    assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])
+    by_name = {each["configuration"]: each for each in job["experiments"]}
+    assert by_name[tree]["outcome"] == "ok"
+    given_up = by_name[linear[-1]]  # of the others one may have begun before the tree had ended
+    assert (given_up["outcome"], given_up["scores"]) == ("stopped_early", None)
+    assert given_up["extrapolation"]["to_beat"]["configuration"] == tree
+    assert given_up["extrapolation"]["high"] < given_up["extrapolation"]["to_beat"]["score"]
+    told = {each["configuration"]: each for each in client.evaluations(job["id"])}
+    assert [point["anchor"] for point in told[linear[-1]]["learning_curve"]] == [64, 256]
+    assert linear[-1] not in {row["name"] for row in job["result"]["leaderboard"]}
+    with deployment.database().read() as session:
+        kept = select(Evaluation.configuration).where(Evaluation.dataset_id == dataset_id)
+        assert tree in (evidence := set(session.scalars(kept)))
+        assert linear[-1] not in evidence
+    assert job["request"]["stop_early"] is True
+    full = client.wait(
+        client.verify(dataset_id, configurations=[tree, linear[-1]], stop_early=False)["id"], timeout=120
+    )
+    assert {each["outcome"] for each in full["experiments"]} == {"ok"}
+
+
 def test_measured_scores_become_evaluations(deployment: Deployment, tmp_path: Path) -> None:
     path = tmp_path / "diabetes.csv"
     path.write_bytes(data.diabetes())
-    answer = deployment.client.recommend(path, target="progression", verify=True, k=2)
+    answer = deployment.client.recommend(path, target="progression", verify=True, k=2, stop_early=False)
     job = deployment.client.wait(answer["job"]["id"], timeout=120)
     with deployment.database().read() as session:
         rows = session.scalars(select(Evaluation).where(Evaluation.dataset_id == answer["dataset_id"])).all()
@@ -111,7 +149,7 @@ def test_worker_killed_in_the_middle_costs_nothing(deployment: Deployment, tmp_p
     client = deployment.client
     dataset_id = client.recommend(path, target="y")["dataset_id"]
     names = ["clf-lda-shrunk", "clf-catboost-300", "clf-random_forest-200", "clf-gaussian_nb-default"]
-    job_id = client.verify(dataset_id, configurations=names)["id"]
+    job_id = client.verify(dataset_id, configurations=names, stop_early=False)["id"]
 
     def running() -> list[str]:
         return [
@@ -176,7 +214,9 @@ def test_time_budget_ends_experiments_and_what_was_measured_is_used(
     dataset_id = client.recommend(path, target="y")["dataset_id"]
     cheap = ["clf-gaussian_nb-default", "clf-lda-shrunk"]
     dear = ["clf-catboost-300", "clf-random_forest-200", "clf-random_forest-leaf_3", "clf-mlp-early"]
-    job_id = client.verify(dataset_id, configurations=cheap + dear, time_budget_seconds=6)["id"]
+    job_id = client.verify(dataset_id, configurations=cheap + dear, time_budget_seconds=6, stop_early=False)[
+        "id"
+    ]
     job = client.wait(job_id, timeout=120)
     assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])
     outcomes = {each["configuration"]: each["outcome"] for each in job["experiments"]}
@@ -203,7 +243,13 @@ def test_a_verification_follows_its_results(deployment: Deployment, tmp_path: Pa
     path.write_bytes(data.diabetes())
     wishes = {"without_families": ["lightgbm", "xgboost", "catboost"]}
     answer = deployment.client.recommend(
-        path, target="progression", verify=True, k=2, most_experiments=5, constraints=wishes
+        path,
+        target="progression",
+        verify=True,
+        k=2,
+        most_experiments=5,
+        constraints=wishes,
+        stop_early=False,
     )
     job = deployment.client.wait(answer["job"]["id"], timeout=180)
     assert job["status"] == "succeeded", (job["error"], deployment.log()[-3000:])

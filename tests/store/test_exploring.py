@@ -15,12 +15,13 @@ from app.metalearning.portfolio import find_configuration
 from app.metalearning.table import TaskType
 from app.store import jobs
 from app.store.database import Database, now
+from app.store.experiments import STOPPED_EARLY
 from app.store.tables import Experiment, Job, JobEvent, Task
 from app.store.tasks import Claim
 from tests.store.rows import dataset_row
 from tests.store.test_claiming import claim, finish_experiment, write
 from tests.tables import known_metafeatures
-from workers.tasks import verification
+from workers.tasks import experiment, verification
 
 METRIC = METRICS["accuracy"]
 EVIDENCE = load_knowledge()[TaskType.CLASSIFICATION].evidence
@@ -105,6 +106,48 @@ def test_every_result_leads_to_the_next_experiment_until_there_were_enough(datab
     )
     assert [each.data["configuration"] for each in events] == names[2:]
     assert all(each.data["expected_improvement"] >= 0 for each in events)
+
+
+def test_what_was_stopped_early_counts_as_what_was_to_be_expected_of_it(database, monkeypatch):
+    """It is not tried again, nor the best so far, and others follow."""
+    never_enough(monkeypatch)
+    job_id = begin(database)
+    hopeless, other = claim(database), claim(database)
+    assert finish_experiment(database, hopeless, outcome=STOPPED_EARLY)
+    result = {"extrapolation": {"metric": "accuracy", "score": 0.3}}
+    change = update(Experiment).where(Experiment.task_id == hopeless.task_id).values(result=result)
+    write(database, lambda session: session.execute(change))
+    advance(database, job_id)
+    end(database, other)
+    advance(database, job_id)
+    names = asked(database, job_id)
+    assert len(names) == len(set(names)) == 4
+    assert open_tasks(database, job_id) == 2
+
+
+def test_what_has_to_be_beaten_is_the_best_first_fold_so_far(database):
+    """Where the job gives nothing up, and before anything has ended, there is nothing to beat."""
+    job_id = begin(database)
+    first, second = claim(database), claim(database)
+    stop_early = {"metric": "accuracy", "stop_early": True}
+
+    def to_beat() -> Any:
+        with database.read() as session:
+            return experiment._best_so_far(session, job_id)
+
+    def request(**changed: Any) -> None:
+        write(database, lambda session: session.execute(update(Job).values(request=stop_early | changed)))
+
+    request()
+    assert to_beat() is None
+    for held, score in ((first, 0.7), (second, 0.8)):
+        assert finish_experiment(database, held)
+        result = {"fold_scores": [{"accuracy": score}, {"accuracy": 1.0 - score}]}
+        change = update(Experiment).where(Experiment.task_id == held.task_id).values(result=result)
+        write(database, lambda session, change=change: session.execute(change))
+    assert to_beat() == {"configuration": asked(database, job_id)[1], "metric": "accuracy", "score": 0.8}
+    request(stop_early=False)
+    assert to_beat() is None
 
 
 def test_later_experiments_are_better_than_the_first(database, monkeypatch):

@@ -42,13 +42,16 @@ def make_card(
             f"out-of-fold predictions under protocol {protocol.PROTOCOL} "
             f"(at most {protocol.MOST_ROWS} rows); the model itself is fitted on all rows"
         ),
+        "fold_scores": row["fold_scores"],
+        "choice": result["choice"],
+        "runner_up": result["runner_up"],
         "stack_comparison": result["stack_comparison"],
         "stack": result["stack"],
         "calibration": result.get("calibration"),
         "limits": [
             _validity(table),
             "A classifier predicts class codes: positions in `classes`.",
-            "The score of the best of several configurations is slightly optimistic.",
+            _optimism(result),
             *(
                 f"{name} scored better and {reason}."
                 for name, reason in result.get("passed_over", {}).items()
@@ -58,6 +61,17 @@ def make_card(
         "versions": _versions(members),
         "artifact": {"format": "skops", "trusted_types": trusted_types},
     }
+
+
+def _optimism(result: dict[str, Any]) -> str:
+    """What the score of the best is worth."""
+    choice = result["choice"]
+    if choice is None or len(result["leaderboard"]) < 2:
+        return "The score of the best of several configurations is slightly optimistic."
+    return (
+        f"The score of the best of several is slightly optimistic: chosen by one half of the rows and scored on the other, "
+        f"the best has {result['metric']} {choice['score']:.4g}."
+    )
 
 
 def _versions(members: list[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Compare the stack with the best single configuration on rows that chose neither."""
+"""What may honestly be said of the best: against the runner-up, against the stack, and of its score."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from app.metalearning import protocol
 from app.metalearning.metrics import Metric
-from app.metalearning.protocol.splits import Plan
+from app.metalearning.protocol.splits import UNTESTED, Plan
 from app.metalearning.table import FloatArray, IntArray
 from workers.experiments import scoring
 from workers.experiments.ensembling import STACK
@@ -83,15 +83,7 @@ def compare(
     Raises: NoComparisonError.
     """
     judged = np.flatnonzero(plan.halves == 1)
-    units = [judged[plan.units[judged] == unit] for unit in np.unique(plan.units[judged])]
-    if len(units) < _FEWEST_UNITS:
-        raise NoComparisonError(
-            f"Half of the tested rows are {len(units)} groups or stretches of time, too few for a fair comparison."
-        )
-    if len(np.unique(target[judged])) < 2:
-        raise NoComparisonError(
-            "On half of the tested rows the target has one value only: nothing to compare."
-        )
+    units = _units(judged, target, plan, "Half of the tested rows")
     try:
         best = min(singles, key=lambda each: metric.loss(each.scores_a[metric.name]).item())
         difference = _advantage(metric, best, stacked, target, judged)
@@ -99,28 +91,107 @@ def compare(
         raise NoComparisonError(
             f"On half of the rows {undefined} is not defined, so there is no fair comparison."
         ) from undefined
-    generator = np.random.default_rng(protocol.SEED)
-    resampled = []
-    for _ in range(_N_RESAMPLES):
-        rows = np.concatenate([units[drawn] for drawn in generator.choice(len(units), len(units))])
-        if len(np.unique(target[rows])) > 1:
-            resampled.append(_advantage(metric, best, stacked, target, rows))
-    low, high = np.quantile(resampled, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    low, high = _interval(metric, best, stacked, target, units)
     return Comparison(
         single=best.name,
         difference=difference,
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         rows=len(judged),
         single_loss=_loss(metric, best, target, judged),
         slower=stacked.costs[PREDICTING] / max(best.costs[PREDICTING], 1e-9),
     )
 
 
-def _advantage(
-    metric: Metric, single: Measured, stacked: Measured, target: FloatArray, rows: IntArray
-) -> float:
-    return _loss(metric, single, target, rows) - _loss(metric, stacked, target, rows)
+def against_runner_up(
+    metric: Metric, first: Measured, second: Measured, target: FloatArray, plan: Plan
+) -> dict[str, Any]:
+    """Whether the first of the leaderboard is better than the second beyond doubt, on all rows that were tested.
+
+    These rows ranked them, and still they may judge: of two that are alike the interval leaves out zero once in ten, and of
+    more the first two are nearer to each other than two alone.
+
+    Returns: names, `difference` in loss (positive favours the first) with its 90 % interval `low` to `high`, `rows`, `verdict`.
+
+    Raises: NoComparisonError.
+    """
+    tested = np.flatnonzero(plan.folds != UNTESTED)
+    units = _units(tested, target, plan, "The tested rows")
+    low, high = _interval(metric, second, first, target, units)
+    return {
+        "first": first.name,
+        "second": second.name,
+        "difference": _advantage(metric, second, first, target, tested),
+        "low": low,
+        "high": high,
+        "rows": len(tested),
+        "verdict": "first_better" if low > 0 else "no_clear_difference",
+    }
+
+
+def worth_of_choosing(
+    metric: Metric, measured: list[Measured], target: FloatArray, plan: Plan
+) -> dict[str, Any] | None:
+    """What the best is worth on rows that did not choose it; None where the metric is not defined on one of the halves.
+
+    The score of the best of several is too good, since chance helped to choose it. So each half of the rows is kept aside
+    in turn, while the other one chooses; whoever chooses by all rows chooses no worse.
+
+    Returns: `score`, the mean of both, and the names that were `chosen`, by half A and by half B.
+    """
+    halves = [np.flatnonzero(plan.halves == half) for half in (0, 1)]
+    try:
+        losses = np.array([[_loss(metric, each, target, rows) for rows in halves] for each in measured])
+    except KeyError:
+        return None
+    by_a, by_b = losses.argmin(axis=0)
+    scores = metric.score(np.array([losses[by_a, 1], losses[by_b, 0]]))
+    return {"score": float(scores.mean()), "chosen": [measured[by_a].name, measured[by_b].name]}
+
+
+def fold_scores(metric: Metric, measured: Measured, target: FloatArray, plan: Plan) -> list[float | None]:
+    """The metric on every split's test rows; None where they do not define it."""
+    found: list[float | None] = []
+    for split in plan.splits:
+        try:
+            found.append(scoring.score_one(metric.name, target[split.test], measured.predictions[split.test]))
+        except KeyError:
+            found.append(None)
+    return found
+
+
+def _units(rows: IntArray, target: FloatArray, plan: Plan, called: str) -> list[IntArray]:
+    """The rows by what stays together when they are resampled.
+
+    Raises: NoComparisonError where resampling says nothing.
+    """
+    units = [rows[plan.units[rows] == unit] for unit in np.unique(plan.units[rows])]
+    if len(units) < _FEWEST_UNITS:
+        raise NoComparisonError(
+            f"{called} are {len(units)} groups or stretches of time, too few for a fair comparison."
+        )
+    if len(np.unique(target[rows])) < 2:
+        raise NoComparisonError(f"{called}: the target has one value only, so there is nothing to compare.")
+    return units
+
+
+def _interval(
+    metric: Metric, one: Measured, other: Measured, target: FloatArray, units: list[IntArray]
+) -> tuple[float, float]:
+    """The 90 % interval of how much less loss the other has: a paired bootstrap of whole units."""
+    generator = np.random.default_rng(protocol.SEED)
+    resampled = []
+    for _ in range(_N_RESAMPLES):
+        rows = np.concatenate([units[drawn] for drawn in generator.choice(len(units), len(units))])
+        if len(np.unique(target[rows])) > 1:
+            resampled.append(_advantage(metric, one, other, target, rows))
+    low, high = np.quantile(resampled, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def _advantage(metric: Metric, one: Measured, other: Measured, target: FloatArray, rows: IntArray) -> float:
+    """How much less loss the other has on these rows."""
+    return _loss(metric, one, target, rows) - _loss(metric, other, target, rows)
 
 
 def _loss(metric: Metric, measured: Measured, target: FloatArray, rows: IntArray) -> float:

@@ -23,6 +23,7 @@ from app.metalearning.table import FloatArray, IntArray, Table, TaskType, read_t
 from workers.experiments import memory, pipelines, scoring
 from workers.experiments.calibration import recent_probe
 from workers.experiments.contract import PREDICTIONS_FILE, NotApplicableError
+from workers.experiments.extrapolation import Rival
 from workers.experiments.pipelines import Steps
 from workers.experiments.preparing import Preparations, timed
 
@@ -65,9 +66,12 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     The file holds the sampled `rows` of the table, in which of the `folds` each was tested, and its `predictions`. Where
     splits go forward in time some rows are never tested: their fold is -1, their prediction NaN, and no score knows them.
 
+    The learning curve comes first. Where it leaves no hope of beating the `rival`, the rest is not measured: there are no
+    scores and no file, and `extrapolation` says why.
+
     Args:
         payload: `table` (path of a typed table), `configuration` (id), `folder` (for the predictions), `probe_file` (see
-            `calibration`), `gpu` (whether there is one).
+            `calibration`), `gpu` (whether there is one), `rival` (see `extrapolation.Rival`; None where nothing is hopeless).
         report: told before every fit, so that the watching process can hold its limits.
 
     Raises: NotApplicableError, NotMeasurableError.
@@ -78,7 +82,10 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     reason = why_not(configuration, problem.size, gpu=payload["gpu"])
     if reason is not None:
         raise NotApplicableError(f"{configuration.id} {reason}.", "Choose another configuration.")
-    result, predictions = _measure(problem, configuration, Path(payload["probe_file"]), report)
+    rival = Rival(**payload["rival"]) if payload["rival"] else None
+    result, predictions = _measure(problem, configuration, Path(payload["probe_file"]), report, rival)
+    if predictions is None:
+        return result
     np.savez_compressed(
         Path(payload["folder"]) / PREDICTIONS_FILE,
         rows=problem.plan.rows,
@@ -104,7 +111,8 @@ def measure_together(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     for name in payload["configurations"][:most]:
         memory.give_back()
         try:
-            result, _ = _measure(problem, find_configuration(name), Path(payload["probe_file"]), report)
+            probe_file = Path(payload["probe_file"])
+            result, _ = _measure(problem, find_configuration(name), probe_file, report, None)
             report({"result": result})
         except NotMeasurableError as refusal:
             report({"refusal": refusal.as_dict()})
@@ -155,15 +163,30 @@ def _read(path: Path) -> _Problem:
 
 
 def _measure(
-    problem: _Problem, configuration: Configuration, probe_file: Path, report: Report
-) -> tuple[dict[str, Any], FloatArray]:
-    """The configuration's result, and its out-of-fold predictions."""
+    problem: _Problem, configuration: Configuration, probe_file: Path, report: Report, rival: Rival | None
+) -> tuple[dict[str, Any], FloatArray | None]:
+    """The configuration's result, and its out-of-fold predictions; None of these where it was hopeless."""
     probe_before = recent_probe(probe_file)
     memory.forget_peak()
     resident_before = memory.resident_bytes()
     steps = pipelines.steps(configuration.pipeline)
     plan, target, task_type = problem.plan, problem.target, problem.table.task_type
     n_rows, n_splits = len(target), len(plan.splits)
+    facts = {
+        "protocol": protocol.PROTOCOL,
+        "configuration": configuration.id,
+        "fingerprint": configuration.fingerprint,
+        "splits": splits.describe(problem.table),
+        "n_rows": n_rows,
+        "versions": versions(configuration),
+    }
+    curve, extrapolation = _learning_curve(problem, configuration.id, steps, report, rival)
+    if extrapolation is not None:
+        return facts | {
+            "learning_curve": curve,
+            "extrapolation": extrapolation,
+            "probe_seconds": probe_before,
+        }, None
     predictions = np.full((n_rows, problem.n_classes) if problem.n_classes else n_rows, np.nan)
     fold_scores, fits = [], []
     for fold, split in enumerate(plan.splits):
@@ -172,7 +195,6 @@ def _measure(
         predictions[split.test] = fit.predictions
         fold_scores.append(scoring.score(task_type, target[split.test], fit.predictions))
         fits.append(fit)
-    curve = _learning_curve(problem, configuration.id, steps, report)
     tested = plan.folds != UNTESTED
     scores = _score_where(task_type, tested, target, predictions)
     if not np.isfinite(list(scores.values())).all():
@@ -180,12 +202,7 @@ def _measure(
             f"{configuration.id} predicted absurd values.", "Choose another configuration."
         )
     grown = memory.peak_resident_bytes() - resident_before
-    result = {
-        "protocol": protocol.PROTOCOL,
-        "configuration": configuration.id,
-        "fingerprint": configuration.fingerprint,
-        "splits": splits.describe(problem.table),
-        "n_rows": n_rows,
+    result = facts | {
         "scores": scores,
         "scores_a": _score_where(task_type, plan.halves == 0, target, predictions),
         "scores_b": _score_where(task_type, plan.halves == 1, target, predictions),
@@ -196,7 +213,6 @@ def _measure(
         "predict_cpu_seconds_per_1000_rows": 1000 * sum(f.predict_cpu_seconds for f in fits) / np.sum(tested),
         "probe_seconds": (probe_before + recent_probe(probe_file)) / 2,
         "peak_memory_bytes": max(0, problem.resident_bytes + grown),
-        "versions": versions(configuration),
     }
     return result, predictions
 
@@ -243,10 +259,15 @@ def _fit(problem: _Problem, name: str, steps: Steps, training: IntArray, test: I
     )
 
 
-def _learning_curve(problem: _Problem, name: str, steps: Steps, report: Report) -> list[dict[str, Any]]:
-    """Scores on the first split's test rows after training on the anchors' rows; anchors that cannot be learned from are left out."""
-    test = problem.plan.splits[0].test
-    points = []
+def _learning_curve(
+    problem: _Problem, name: str, steps: Steps, report: Report, rival: Rival | None
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Scores on the first split's test rows after training on the anchors' rows; anchors that cannot be learned from are left out.
+
+    It ends where it leaves no hope; then what is to be expected comes with it.
+    """
+    training, test = problem.plan.splits[0].training, problem.plan.splits[0].test
+    points: list[dict[str, Any]] = []
     for anchor, rows in problem.plan.anchors.items():
         if len(np.unique(problem.target[rows])) < 2:
             continue
@@ -257,7 +278,10 @@ def _learning_curve(problem: _Problem, name: str, steps: Steps, report: Report) 
             continue
         scores = scoring.score(problem.table.task_type, problem.target[test], fit.predictions)
         points.append({"anchor": anchor, "fit_cpu_seconds": fit.fit_cpu_seconds, **scores})
-    return points
+        hopeless = rival.leaves_behind(points, len(training)) if rival is not None else None
+        if hopeless is not None:
+            return points, hopeless
+    return points, None
 
 
 def _score_where(

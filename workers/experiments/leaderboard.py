@@ -1,25 +1,33 @@
 """The leaderboard of a verification: everything that was measured, best first."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.metalearning.metrics import METRICS
 
 FITTING, PREDICTING = COSTS = ("fit_cpu_seconds", "predict_cpu_seconds_per_1000_rows")
 
 
-def leaderboard(
-    metric: str, measured: Iterable[tuple[str, dict[str, float], dict[str, float]]]
-) -> list[dict[str, Any]]:
-    """Rows with rank, name, scores and costs.
+class Entry(NamedTuple):
+    """What was measured of a configuration or a stack."""
 
-    Args:
-        metric: by which to rank.
-        measured: name, scores by metric, and costs by their names in `COSTS`.
-    """
+    name: str
+    scores: dict[str, float]
+    fold_scores: list[float | None]  # by the metric that ranks; None where it is not defined on a fold's rows
+    costs: dict[str, float]  # by their names in `COSTS`
+
+
+def leaderboard(metric: str, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Rows with rank, name, scores and costs, ranked by a metric."""
     loss = METRICS[metric].loss
-    ranked = sorted(measured, key=lambda each: float(loss(each[1][metric])))
+    ranked = sorted(entries, key=lambda each: float(loss(each.scores[metric])))
     return [
-        {"rank": rank, "name": name, "scores": scores, **costs}
-        for rank, (name, scores, costs) in enumerate(ranked, start=1)
+        {
+            "rank": rank,
+            "name": each.name,
+            "scores": each.scores,
+            "fold_scores": each.fold_scores,
+            **each.costs,
+        }
+        for rank, each in enumerate(ranked, start=1)
     ]

@@ -14,14 +14,21 @@ from app.metalearning.portfolio import find_configuration
 from app.metalearning.portfolio.expressions import Call
 from app.metalearning.protocol import splits
 from app.metalearning.protocol.splits import Plan
-from app.metalearning.table import Table, TaskType, read_table
+from app.metalearning.table import FloatArray, Table, TaskType, read_table
 from workers.experiments import pipelines, probabilities
 from workers.experiments.card import make_card
-from workers.experiments.comparison import Comparison, NoComparisonError, compare
+from workers.experiments.comparison import (
+    Comparison,
+    NoComparisonError,
+    against_runner_up,
+    compare,
+    fold_scores,
+    worth_of_choosing,
+)
 from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
 from workers.experiments.ensembling import STACK, NoStackError, Stack, make_stack
 from workers.experiments.evaluation import NotMeasurableError
-from workers.experiments.leaderboard import FITTING, leaderboard
+from workers.experiments.leaderboard import FITTING, Entry, leaderboard
 from workers.experiments.measured import Measured, load_measured
 from workers.experiments.script import render_script
 
@@ -65,7 +72,14 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     report({"kind": "progress", "phase": "stacking", "done": 0, "total": 2})
     stacked, comparison, no_stack_because = _stacked(table, singles, metric, plan, wishes)
     measured = [*singles, *([stacked.measured] if stacked and comparison else [])]
-    board = leaderboard(metric.name, ((each.name, each.scores, each.costs) for each in measured))
+    target = table.target_values[plan.rows]
+    board = leaderboard(
+        metric.name,
+        (
+            Entry(each.name, each.scores, fold_scores(metric, each, target, plan), each.costs)
+            for each in measured
+        ),
+    )
     report({"kind": "progress", "phase": "refitting", "done": 1, "total": 2})
     candidates = _candidates(board, singles, stacked, comparison)
     if wishes["calibrate"] is not None:
@@ -77,6 +91,8 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         "splits": splits.describe(table),
         "winner": winner.measured.name,
         "leaderboard": board,
+        "choice": worth_of_choosing(metric, measured, target, plan),
+        "runner_up": _runner_up(metric, board, measured, target, plan),
         "stack_comparison": None if comparison is None else comparison.facts(),
         "stack": stacked.facts() if stacked and comparison else None,
     }
@@ -86,9 +102,7 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         result["passed_over"] = delivered.passed_over
     score = winner.measured.scores[metric.name]
     if wishes["calibrate"] is not None:
-        mended = probabilities.calibrated(
-            wishes["calibrate"], winner.measured, table.target_values[plan.rows], plan
-        )
+        mended = probabilities.calibrated(wishes["calibrate"], winner.measured, target, plan)
         score = mended.scores[metric.name]
         result["calibration"] = {
             "method": wishes["calibrate"],
@@ -102,6 +116,20 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         table, payload["dataset"], winner.measured.name, winner.members, result, delivered.untrusted
     )
     return {"result": result, "card": card}
+
+
+def _runner_up(
+    metric: Metric, board: list[dict[str, Any]], measured: list[Measured], target: FloatArray, plan: Plan
+) -> dict[str, Any] | None:
+    """How sure it is that the first of the leaderboard is better than the second; None where there is one only."""
+    if len(board) < 2:
+        return None
+    by_name = {each.name: each for each in measured}
+    first, second = (by_name[row["name"]] for row in board[:2])
+    try:
+        return against_runner_up(metric, first, second, target, plan)
+    except NoComparisonError as error:
+        return {"first": first.name, "second": second.name, "verdict": None, "because": str(error)}
 
 
 def _stacked(

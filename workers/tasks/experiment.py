@@ -10,7 +10,9 @@ from app.config import Settings
 from app.errors import DatasetNotFoundError
 from app.isolation import Ending, Limits, Outcome
 from app.metalearning import protocol
+from app.metalearning.metrics import METRICS
 from app.store import blobs, budgets, events, jobs
+from app.store.experiments import STOPPED_EARLY
 from app.store.tables import Dataset, Evaluation, Experiment, Job, Task
 from app.store.tasks import Claim
 from workers.experiments import contract
@@ -31,6 +33,7 @@ def load(
         "folder": str(folder),
         "probe_file": str(folder.parent / PROBE_FILE),
         "gpu": settings.worker_queue == "gpu",
+        "rival": _best_so_far(session, held.job_id),
     }
     seconds = budgets.seconds_for_experiments(session, held.job_id)
     return "workers.tasks.computing:measure", payload, contract.limits(settings.memory_bytes, seconds)
@@ -39,7 +42,8 @@ def load(
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
     """Write the result; time-outs and refusals are results too.
 
-    What the job's own budget cut off is no evaluation: it says nothing of the configuration under the protocol.
+    What the job's own budget cut off, or what was stopped because there was no hope, is no evaluation: it says nothing of
+    the configuration under the protocol.
     """
     experiment = session.scalars(select(Experiment).where(Experiment.task_id == held.task_id)).one()
     result: dict[str, Any] = outcome.value or {
@@ -48,9 +52,9 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
     }
     experiment.outcome = _outcome(outcome)
     experiment.result = result
-    if outcome.ending is Ending.OK:
+    if experiment.outcome == "ok":
         experiment.predictions_hash = blobs.put(session, folder / contract.PREDICTIONS_FILE)
-    if not _budget_spent(outcome):
+    if experiment.outcome != STOPPED_EARLY and not _budget_spent(outcome):
         _add_to_evidence(session, experiment)
     session.flush()
     events.record_of_task(  # last, since from here on other writers of the job wait
@@ -99,7 +103,30 @@ def dataset_file(session: Session, job_id: str, settings: Settings) -> Path:
     return blobs.fetch(session, content_hash, settings.cache_dir)
 
 
+def _best_so_far(session: Session, job_id: str) -> dict[str, Any] | None:
+    """What an experiment has to beat to be worth finishing; None where the job wants all of them, or none has ended.
+
+    Judged on the first fold alone, since there learning curves are tested.
+    """
+    request = session.scalars(select(Job.request).where(Job.id == job_id)).one()
+    if not request.get("stop_early"):
+        return None
+    metric = request["metric"]
+    ended = select(Experiment.configuration, Experiment.result["fold_scores"]).where(
+        Experiment.job_id == job_id, Experiment.outcome == "ok"
+    )
+    first_folds = {
+        name: folds[0][metric] for name, folds in session.execute(ended) if folds[0].get(metric) is not None
+    }
+    if not first_folds:
+        return None
+    best = min(first_folds, key=lambda name: float(METRICS[metric].loss(first_folds[name])))
+    return {"configuration": best, "metric": metric, "score": first_folds[best]}
+
+
 def _outcome(outcome: Outcome) -> str:
+    if outcome.value is not None and "extrapolation" in outcome.value:
+        return STOPPED_EARLY
     if outcome.ending is not Ending.ERROR:
         return str(outcome.ending)
     left_out = outcome.error is not None and outcome.error["code"] == contract.NotApplicableError.code

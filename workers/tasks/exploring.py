@@ -16,7 +16,8 @@ from app.metalearning.suggestion import Observation, Suggestion, suggest
 from app.metalearning.table import TaskType
 from app.store import experiments
 from app.store.database import Database
-from app.store.experiments import Exploration
+from app.store.experiments import STOPPED_EARLY, Exploration
+from app.store.tables import Experiment
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +66,7 @@ def _suggest(session: Session, exploration: Exploration) -> Suggestion | None:
         for name, value in job.request["constraints"].items()
     }
     ended = [each for each in exploration.asked if each.outcome is not None]
-    observations = [
-        # Half A of the rows chooses, half B judges the choice.
-        Observation(each.configuration, ((each.result or {}).get("scores_a") or {}).get(metric))
-        for each in ended
-    ]
+    observations = [Observation(each.configuration, _seen(each, metric)) for each in ended]
     if any(
         told.score is None and each.outcome == "ok" for told, each in zip(observations, ended, strict=True)
     ):
@@ -96,6 +93,15 @@ def _suggest(session: Session, exploration: Exploration) -> Suggestion | None:
     except Exception:  # what was measured is worth more than what might be
         log.exception("exploration_ended", job_id=job.id)
         return None
+
+
+def _seen(experiment: Experiment, metric: str) -> float | None:
+    """The score that is told of it: half A of the rows chooses, half B judges; of what was stopped, what was to be expected."""
+    result = experiment.result or {}
+    if experiment.outcome == STOPPED_EARLY:
+        return float(result["extrapolation"]["score"])
+    score = (result.get("scores_a") or {}).get(metric)
+    return None if score is None else float(score)
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from app.store.ids import new_id
 from app.store.tables import Dataset, Experiment, Job, Model, Task
 from app.store.tasks import Claim
 from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
-from workers.experiments.leaderboard import COSTS, leaderboard
+from workers.experiments.leaderboard import COSTS, Entry, leaderboard
 from workers.tasks.experiment import dataset_file
 
 # Of jobs that began before one could wish.
@@ -97,7 +97,12 @@ def end_without_model(session: Session, job_id: str, because: Ending) -> None:
     rows = leaderboard(
         request["metric"],
         (
-            (name, result["scores"], {cost: result[cost] for cost in COSTS})
+            Entry(
+                name,
+                result["scores"],
+                [fold.get(request["metric"]) for fold in result["fold_scores"]],
+                {cost: result[cost] for cost in COSTS},
+            )
             for name, result in results.items()
         ),
     )
@@ -108,6 +113,8 @@ def end_without_model(session: Session, job_id: str, because: Ending) -> None:
         "splits": results[rows[0]["name"]].get("splits"),
         "winner": rows[0]["name"],
         "leaderboard": rows,
+        "choice": None,
+        "runner_up": None,
         "stack_comparison": None,
         "stack": None,
         "no_stack_because": reason,
