@@ -39,9 +39,9 @@ chaos: $(STAMP) ## everything that may happen to the service, in three set-ups; 
 soak: $(STAMP) ## full load on every core for MINUTES (60): no living job is taken for dead
 	@$(BIN)/python -m chaos.soak --minutes $(or $(MINUTES),60) $(ARGS)
 
-bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-experiments bench-stopping bench-api bench-jobs ## every benchmark; results in benchmarks/results/
+bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-experiments bench-verification bench-api bench-jobs ## every benchmark; results in benchmarks/results/
 
-bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, experiments (DATASETS too), stopping, api, jobs, stacking and evidence (need DATASETS)
+bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, experiments (DATASETS too), verification, api, jobs, stacking and evidence (need DATASETS)
 	@$(BIN)/python -m benchmarks.$*
 
 check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables
