@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from app.sentences import honest_sentences, stack_sentence, why_no_score
+
 if TYPE_CHECKING:  # the command starts without the libraries that count
     from app.metalearning.contents import Contents
 
@@ -111,21 +113,10 @@ def progress_sentence(job: dict[str, Any]) -> str:
 def experiment_lines(job: dict[str, Any]) -> list[str]:
     """Experiments that ended without a score, with the reason."""
     return [
-        f"{each['configuration']}: {each['outcome'] or each['status']}. {_why_no_score(each)}"
+        f"{each['configuration']}: {each['outcome'] or each['status']}. {why_no_score(each)}"
         for each in job["experiments"]
         if each["status"] not in ("queued", "running") and each["scores"] is None
     ]
-
-
-def _why_no_score(experiment: dict[str, Any]) -> str:
-    expected = experiment["extrapolation"]
-    if expected is None:
-        return str((experiment["error"] or {}).get("detail", ""))
-    rival = expected["to_beat"]
-    return (
-        f"Its learning curve leads to {expected['metric']} {expected['score']:.4g}, "
-        f"and {rival['configuration']} has {rival['score']:.4g}."
-    )
 
 
 def model_sentence(result: dict[str, Any]) -> str:
@@ -134,45 +125,10 @@ def model_sentence(result: dict[str, Any]) -> str:
         return f"{result['no_model_because']} {result['winner']} leads; a larger budget also gives the model."
     sentences = [
         f"* {result['winner']} was refitted on all rows.",
-        *_honest_sentences(result),
-        _stack_sentence(result),
+        *honest_sentences(result),
+        stack_sentence(result),
     ]
     return "\n".join(sentences)
-
-
-def _honest_sentences(result: dict[str, Any]) -> list[str]:
-    """What the first of the leaderboard is worth on rows that did not choose it, and whether the second is worse."""
-    choice, runner_up, metric = result.get("choice"), result.get("runner_up"), result["metric"]
-    sentences = []
-    if choice is not None and runner_up is not None:
-        sentences.append(
-            f"Chosen by one half of the rows and scored on the other, the best has {metric} {choice['score']:.4f}."
-        )
-    if runner_up is not None and runner_up["verdict"] is not None:
-        verdict = {"first_better": "it is better", "no_clear_difference": "no clear difference"}
-        sentences.append(
-            f"{runner_up['first']} against {runner_up['second']}: {metric} loss lower by "
-            f"{runner_up['difference']:.4f} (90 % interval {runner_up['low']:+.4f} … {runner_up['high']:+.4f}): "
-            f"{verdict[runner_up['verdict']]}."
-        )
-    return sentences
-
-
-def _stack_sentence(result: dict[str, Any]) -> str:
-    """Whether stacking helped, in words."""
-    comparison = result["stack_comparison"]
-    if comparison is None:
-        return str(result["no_stack_because"])
-    verdict = {
-        "stack_better": "the stack is better",
-        "single_better": "the single configuration is better",
-        "no_clear_difference": "no clear difference, so the single configuration is the better buy",
-    }[comparison["verdict"]]
-    return (
-        f"Stack against {comparison['single']} on {comparison['rows']} rows that chose neither: "
-        f"{result['metric']} loss lower by {comparison['difference']:+.4f} "
-        f"(90 % interval {comparison['low']:+.4f} … {comparison['high']:+.4f}): {verdict}."
-    )
 
 
 def metafeature_table(facts: dict[str, Any], families: dict[str, str]) -> Table:

@@ -31,6 +31,10 @@ CARD: dict[str, Any] = {
         "after": {"log_loss": 0.1, "roc_auc": 0.9},
     },
     "fold_scores": [0.97, None, 0.99],
+    "diagnosis": {
+        "interval": [0.95, 0.995],
+        "importance": {"columns": [{"name": "x<7>", "mean": 0.25, "sd": 0.125}], "of": 60},
+    },
     "runner_up": {
         "first": "stack",
         "second": "clf-knn-5",
@@ -57,6 +61,8 @@ def test_a_card_tells_what_is_known() -> None:
         "| 0 | setosa |",
         "Stacked by selection.",
         "3\\.0% less loss",
+        "\\(90 % interval 0\\.95 to 0\\.995\\)",
+        "| x\\<7\\> | 0\\.25 | 0\\.125 |",
         "On single folds roc\\_auc is 0\\.97 to 0\\.99.",
         "stack has 0\\.02 less loss than clf\\-knn\\-5 (90 % interval 0\\.01 to 0\\.03): first better.",
         "skops.io.load(path, trusted=['sklearn.tree._tree.Tree'])",

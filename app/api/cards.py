@@ -13,7 +13,7 @@ def as_markdown(model_id: str, card: dict[str, Any]) -> str:
     lines = [
         f"# Model {_text(model_id)}",
         f"Predicts {_text(card['target'])} ({_text(card['task_type'])}) on data like {_text(card['dataset']['name'])}.",
-        f"{_text(card['metric'])} {_number(score)}, from {_text(card['scores_from'])}.",
+        f"{_text(card['metric'])} {_number(score)}{_interval(card)}, from {_text(card['scores_from'])}.",
         "## What it is",
         *_table(
             ("configuration", "algorithm", "hyperparameters"),
@@ -29,6 +29,7 @@ def as_markdown(model_id: str, card: dict[str, Any]) -> str:
         *_folds(card),
         *_runner_up(card),
         *_calibration(card),
+        *_importance(card),
         "## What it was fitted on",
         f"{card['dataset']['n_rows']:,} rows, {len(card['columns']):,} columns.",
         *_columns(card["columns"]),
@@ -75,6 +76,30 @@ def _runner_up(card: dict[str, Any]) -> list[str]:
             f"(90 % interval {ends}): {_text(told['verdict'].replace('_', ' '))}."
         )
     ]
+
+
+def _interval(card: dict[str, Any]) -> str:
+    found = _diagnosis(card).get("interval")
+    return f" \\(90 % interval {_number(found[0])} to {_number(found[1])}\\)" if found else ""
+
+
+def _importance(card: dict[str, Any]) -> list[str]:
+    """The columns that it looks at most."""
+    columns = (_diagnosis(card).get("importance") or {}).get("columns")
+    if not columns:
+        return []
+    rows = ((each["name"], each["mean"], each["sd"]) for each in columns)
+    return [
+        "## What it looks at",
+        "By how much its loss grows when a column's values change places, on rows that were held out.",
+        *_table(("column", "growth of the loss", "standard deviation"), rows),
+    ]
+
+
+def _diagnosis(card: dict[str, Any]) -> dict[str, Any]:
+    """Cards of before did not have it."""
+    found: dict[str, Any] = card.get("diagnosis") or {}
+    return found
 
 
 def _calibration(card: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ def make_card(
     winner: str,
     members: list[str],
     result: dict[str, Any],
+    diagnosis: dict[str, Any],
     trusted_types: list[str],
 ) -> dict[str, Any]:
     """The card as JSON."""
@@ -43,6 +44,7 @@ def make_card(
             f"(at most {protocol.MOST_ROWS} rows); the model itself is fitted on all rows"
         ),
         "fold_scores": row["fold_scores"],
+        "diagnosis": diagnosis,
         "choice": result["choice"],
         "runner_up": result["runner_up"],
         "stack_comparison": result["stack_comparison"],

@@ -1,5 +1,6 @@
 """What may honestly be said of the best: against the runner-up, against the stack, and of its score."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,6 +150,18 @@ def worth_of_choosing(
     return {"score": float(scores.mean()), "chosen": [measured[by_a].name, measured[by_b].name]}
 
 
+def score_interval(metric: Metric, measured: Measured, target: FloatArray, plan: Plan) -> tuple[float, float]:
+    """The 90 % interval of a score on all rows that were tested: a bootstrap of whole units; the model stays as it is.
+
+    Raises: NoComparisonError.
+    """
+    tested = np.flatnonzero(plan.folds != UNTESTED)
+    units = _units(tested, target, plan, "The tested rows")
+    losses = _resampled(lambda rows: _loss(metric, measured, target, rows), target, units)
+    low, high = sorted(float(metric.score(loss)) for loss in losses)
+    return low, high
+
+
 def fold_scores(metric: Metric, measured: Measured, target: FloatArray, plan: Plan) -> list[float | None]:
     """The metric on every split's test rows; None where they do not define it."""
     found: list[float | None] = []
@@ -179,12 +192,19 @@ def _interval(
     metric: Metric, one: Measured, other: Measured, target: FloatArray, units: list[IntArray]
 ) -> tuple[float, float]:
     """The 90 % interval of how much less loss the other has: a paired bootstrap of whole units."""
+    return _resampled(lambda rows: _advantage(metric, one, other, target, rows), target, units)
+
+
+def _resampled(
+    statistic: Callable[[IntArray], float], target: FloatArray, units: list[IntArray]
+) -> tuple[float, float]:
+    """The 90 % interval of a statistic of rows; draws without two values of the target are none."""
     generator = np.random.default_rng(protocol.SEED)
     resampled = []
     for _ in range(_N_RESAMPLES):
         rows = np.concatenate([units[drawn] for drawn in generator.choice(len(units), len(units))])
         if len(np.unique(target[rows])) > 1:
-            resampled.append(_advantage(metric, one, other, target, rows))
+            resampled.append(statistic(rows))
     low, high = np.quantile(resampled, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return float(low), float(high)
 

@@ -1,5 +1,6 @@
 """The last step of a verification: combine what was measured, compare honestly, refit the winner on all rows."""
 
+import time
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from workers.experiments.comparison import (
     worth_of_choosing,
 )
 from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
+from workers.experiments.diagnosis import diagnose
 from workers.experiments.ensembling import STACK, NoStackError, Stack, make_stack
 from workers.experiments.evaluation import NotMeasurableError
 from workers.experiments.leaderboard import FITTING, Entry, leaderboard
@@ -65,11 +67,12 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         report: told of every phase.
     """
     warnings.simplefilter("ignore")
+    began = time.monotonic()
     table = read_table(Path(payload["table"]))
     metric, wishes = METRICS[payload["metric"]], payload["stack"]
     plan = splits.plan(table)
     singles = [load_measured(experiment) for experiment in payload["experiments"]]
-    report({"kind": "progress", "phase": "stacking", "done": 0, "total": 2})
+    report({"kind": "progress", "phase": "stacking", "done": 0, "total": 3})
     stacked, comparison, no_stack_because = _stacked(table, singles, metric, plan, wishes)
     measured = [*singles, *([stacked.measured] if stacked and comparison else [])]
     target = table.target_values[plan.rows]
@@ -80,7 +83,7 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
             for each in measured
         ),
     )
-    report({"kind": "progress", "phase": "refitting", "done": 1, "total": 2})
+    report({"kind": "progress", "phase": "refitting", "done": 1, "total": 3})
     candidates = _candidates(board, singles, stacked, comparison)
     if wishes["calibrate"] is not None:
         candidates = [_calibrating(each, wishes["calibrate"]) for each in candidates]
@@ -100,20 +103,27 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         result["no_stack_because"] = no_stack_because
     if delivered.passed_over:
         result["passed_over"] = delivered.passed_over
-    score = winner.measured.scores[metric.name]
+    shown = winner.measured
     if wishes["calibrate"] is not None:
-        mended = probabilities.calibrated(wishes["calibrate"], winner.measured, target, plan)
-        score = mended.scores[metric.name]
+        shown = probabilities.calibrated(wishes["calibrate"], winner.measured, target, plan)
         result["calibration"] = {
             "method": wishes["calibrate"],
             "before": winner.measured.scores,
-            "after": mended.scores,
+            "after": shown.scores,
         }
     (Path(payload["folder"]) / SCRIPT_FILE).write_text(
-        render_script(winner.expression, table, metric, score, payload["reading"])
+        render_script(winner.expression, table, metric, shown.scores[metric.name], payload["reading"])
     )
+    report({"kind": "progress", "phase": "diagnosing", "done": 2, "total": 3})
+    left = payload["seconds"] - (time.monotonic() - began)
     card = make_card(
-        table, payload["dataset"], winner.measured.name, winner.members, result, delivered.untrusted
+        table,
+        payload["dataset"],
+        winner.measured.name,
+        winner.members,
+        result,
+        diagnose(table, plan, metric, shown, winner.expression, left, winner.n_fits),
+        delivered.untrusted,
     )
     return {"result": result, "card": card}
 
@@ -121,11 +131,18 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
 def _runner_up(
     metric: Metric, board: list[dict[str, Any]], measured: list[Measured], target: FloatArray, plan: Plan
 ) -> dict[str, Any] | None:
-    """How sure it is that the first of the leaderboard is better than the second; None where there is one only."""
-    if len(board) < 2:
-        return None
+    """How sure it is that the first of the leaderboard is better than the second; None where there is one only.
+
+    A stack that gives all weight to the first is the first.
+    """
     by_name = {each.name: each for each in measured}
-    first, second = (by_name[row["name"]] for row in board[:2])
+    first, *others = (by_name[row["name"]] for row in board)
+    second = next(
+        (each for each in others if not np.allclose(each.predictions, first.predictions, equal_nan=True)),
+        None,
+    )
+    if second is None:
+        return None
     try:
         return against_runner_up(metric, first, second, target, plan)
     except NoComparisonError as error:
