@@ -34,7 +34,7 @@ class Cell:
 
     configuration: str
     loss: float  # on all rows
-    first_fold: float  # score
+    fold_scores: list[float]
     curve: list[dict[str, Any]]
     n_training: int
     seconds: float  # of all folds
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def replay(metric: Metric, cells: Sequence[Cell]) -> Replay:
-    """Measure one after another, each against the best first fold so far."""
+    """Measure one after another, each against the best so far."""
     best: Cell | None = None
     kept: list[Cell] = []
     beside = stopped = wrongly = 0
@@ -81,16 +81,14 @@ def replay(metric: Metric, cells: Sequence[Cell]) -> Replay:
         n_points = None
         if best is not None:
             beside += 1
-            n_points = _stopped_after(Rival(best.configuration, metric.name, best.first_fold), cell)
+            n_points = _stopped_after(Rival(best.configuration, metric.name, best.fold_scores), cell)
         if n_points is None:
             kept.append(cell)
-            best = (
-                cell if best is None or metric.loss(cell.first_fold) < metric.loss(best.first_fold) else best
-            )
+            best = cell if best is None or cell.loss < best.loss else best
             continue
         assert best is not None, "it was stopped for one"
         stopped += 1
-        wrongly += bool(metric.loss(cell.first_fold) < metric.loss(best.first_fold))
+        wrongly += cell.loss < best.loss
         saved += cell.seconds + sum(cell.curve_seconds[n_points:])
     losses = np.array([cell.loss for cell in cells])
     gap = max(float(np.median(losses) - losses.min()), 1e-9)
@@ -186,7 +184,7 @@ def _cell(row: dict[str, Any], metric: Metric) -> Cell | None:
     return Cell(
         row["configuration"],
         float(metric.loss(row[metric.name])),
-        folds[0][metric.name],
+        [fold[metric.name] for fold in folds if fold[metric.name] is not None],
         row["learning_curve"] or [],
         row["n_rows"] * (len(folds) - 1) // len(folds),
         len(folds) * row["fit_cpu_seconds"],

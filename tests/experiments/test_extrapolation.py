@@ -54,7 +54,7 @@ def test_a_perfect_curve_stays_perfect() -> None:
 
 
 def test_one_point_gives_nothing_up() -> None:
-    rival = Rival("best", "roc_auc", 1.0)
+    rival = Rival("best", "roc_auc", [1.0, 0.99, 0.98])
     hopeless = [{"anchor": 64, "roc_auc": 0.5}, {"anchor": 256, "roc_auc": 0.5}]
     assert rival.leaves_behind(hopeless[:1], 2_667) is None
     assert rival.leaves_behind([{"anchor": 64}, hopeless[1]], 2_667) is None  # not defined on so few rows
@@ -65,9 +65,16 @@ def test_one_point_gives_nothing_up() -> None:
     assert found["to_beat"] == {"configuration": "best", "score": 1.0}
 
 
+def test_luck_on_one_fold_gives_nothing_up() -> None:
+    """What the best has on the first fold is worth as much as its folds agree."""
+    curve = [{"anchor": 64, "roc_auc": 0.95}, {"anchor": 256, "roc_auc": 0.97}]
+    assert Rival("steady", "roc_auc", [0.999, 0.998, 0.999]).leaves_behind(curve, 455) is not None
+    assert Rival("lucky", "roc_auc", [0.999, 0.96, 0.98]).leaves_behind(curve, 455) is None
+
+
 def test_what_is_hopeless_is_given_up_before_it_is_cross_validated(tmp_path) -> None:
     table = noise_table(1_500)
-    rival = {"configuration": LINE, "metric": "roc_auc", "score": 0.99}
+    rival = {"configuration": LINE, "metric": "roc_auc", "fold_scores": [0.99, 0.98, 0.99]}
     result = measure(table, TREE, tmp_path, rival)["result"]
     assert result["extrapolation"]["to_beat"]["configuration"] == LINE
     assert [point["anchor"] for point in result["learning_curve"]] == [64, 256]
@@ -84,7 +91,11 @@ def test_where_there_is_hope_a_rival_changes_nothing(tmp_path) -> None:
     assert table.task_type is CLASSIFICATION
     (tmp_path / "alone").mkdir()
     alone = measure(table, TREE, tmp_path / "alone")["result"]
-    rival = {"configuration": LINE, "metric": "roc_auc", "score": alone["fold_scores"][0]["roc_auc"]}
+    rival = {
+        "configuration": LINE,
+        "metric": "roc_auc",
+        "fold_scores": [fold["roc_auc"] for fold in alone["fold_scores"]],
+    }
     beside = measure(table, TREE, tmp_path, rival)["result"]
     for name in ("scores", "scores_a", "scores_b", "fold_scores"):
         assert beside[name] == alone[name]

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 
 from app.config import Settings
 from app.main import create_app
+from app.store.experiments import STOPPED_EARLY
 from app.store.tables import Experiment, Job, Task
 from tests.deployments import Deployment, wait_until
 from tests.servers import free_port
@@ -91,7 +92,7 @@ def test_metrics_are_what_the_database_holds(deployment: Deployment, tmp_path: P
         ).all()
         sums = select(func.sum(Task.attempt), func.sum(Task.failures), func.sum(Task.lost))
         attempts, failures, lost = session.execute(sums).one()
-        measured = session.scalar(select(func.count()).where(Experiment.outcome == "ok"))
+        measured = session.scalar(select(func.count()).where(Experiment.outcome.in_(("ok", STOPPED_EARLY))))
     assert {labels: value for labels, value in of(now, "metaselect_jobs").items() if value} == {
         (kind, status): count for kind, status, count in jobs
     }

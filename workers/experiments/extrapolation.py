@@ -18,7 +18,7 @@ from app.metalearning.table import FloatArray
 # Fewer points know nothing of the rate.
 FEWEST_POINTS = 2
 # A configuration is hopeless if the chance that it beats the best so far is below this.
-HOPELESS = 0.02
+HOPELESS = 0.005
 _NORMAL_90 = 1.645
 _RATES = np.array([0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 _FLOORS = np.array([0.0, 0.3, 0.6, 0.8, 0.9])  # as shares of the last point
@@ -46,9 +46,9 @@ class Extrapolation:
         """Standard deviation of the loss."""
         return math.sqrt(float(self.weights @ (self.spreads**2 + (self.means - self.expected) ** 2)))
 
-    def chance_below(self, loss: float) -> float:
-        """How probable a smaller loss is."""
-        ratios = (loss - self.means) / (self.spreads * math.sqrt(2))
+    def chance_below(self, loss: float, noise: float = 0.0) -> float:
+        """How probable a smaller loss is than one that is known up to a noise (standard deviation)."""
+        ratios = (loss - self.means) / np.sqrt(2 * (self.spreads**2 + noise**2))
         return min(1.0, float(self.weights @ [0.5 * math.erfc(-ratio) for ratio in ratios]))
 
 
@@ -78,11 +78,14 @@ def extrapolate(points: Mapping[int, float], n_rows: int) -> Extrapolation:
 
 @dataclass(frozen=True)
 class Rival:
-    """The best so far on the first split's test rows, on which learning curves are tested too."""
+    """The best so far, on the first split's test rows, on which learning curves are tested too.
+
+    What it is there may be luck; how much luck there is, its other folds tell.
+    """
 
     configuration: str
     metric: str
-    score: float
+    fold_scores: Sequence[float]  # the first split's first
 
     def leaves_behind(self, curve: Sequence[Mapping[str, Any]], n_rows: int) -> dict[str, Any] | None:
         """What is to be expected of a configuration that it leaves without hope; None where there is hope.
@@ -102,7 +105,9 @@ class Rival:
         if len(points) < FEWEST_POINTS:
             return None
         found = extrapolate(points, n_rows)
-        chance = found.chance_below(float(metric.loss(self.score)))
+        losses = metric.loss(np.array(self.fold_scores))
+        luck = float(np.std(losses, ddof=1)) if len(losses) > 1 else 0.0
+        chance = found.chance_below(float(losses[0]), luck)
         if chance >= HOPELESS:
             return None
         reach = _NORMAL_90 * found.spread
@@ -114,5 +119,5 @@ class Rival:
             "low": low,
             "high": high,
             "chance": chance,
-            "to_beat": {"configuration": self.configuration, "score": self.score},
+            "to_beat": {"configuration": self.configuration, "score": self.fold_scores[0]},
         }

@@ -106,22 +106,29 @@ def dataset_file(session: Session, job_id: str, settings: Settings) -> Path:
 def _best_so_far(session: Session, job_id: str) -> dict[str, Any] | None:
     """What an experiment has to beat to be worth finishing; None where the job wants all of them, or none has ended.
 
-    Judged on the first fold alone, since there learning curves are tested.
+    The best of all rows, as it was on the folds: on the first of them learning curves are tested.
     """
     request = session.scalars(select(Job.request).where(Job.id == job_id)).one()
     if not request.get("stop_early"):
         return None
     metric = request["metric"]
-    ended = select(Experiment.configuration, Experiment.result["fold_scores"]).where(
+    ended = select(Experiment.configuration, Experiment.result).where(
         Experiment.job_id == job_id, Experiment.outcome == "ok"
     )
-    first_folds = {
-        name: folds[0][metric] for name, folds in session.execute(ended) if folds[0].get(metric) is not None
+    measured = {
+        name: result
+        for name, result in session.execute(ended)
+        if result["fold_scores"][0].get(metric) is not None
     }
-    if not first_folds:
+    if not measured:
         return None
-    best = min(first_folds, key=lambda name: float(METRICS[metric].loss(first_folds[name])))
-    return {"configuration": best, "metric": metric, "score": first_folds[best]}
+    best = min(measured, key=lambda name: float(METRICS[metric].loss(measured[name]["scores"][metric])))
+    folds = [fold.get(metric) for fold in measured[best]["fold_scores"]]
+    return {
+        "configuration": best,
+        "metric": metric,
+        "fold_scores": [score for score in folds if score is not None],
+    }
 
 
 def _outcome(outcome: Outcome) -> str:
