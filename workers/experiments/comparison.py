@@ -145,6 +145,8 @@ def worth_of_choosing(
         losses = np.array([[_loss(metric, each, target, rows) for rows in halves] for each in measured])
     except KeyError:
         return None
+    if not np.isfinite(losses).all():
+        return None
     by_a, by_b = losses.argmin(axis=0)
     scores = metric.score(np.array([losses[by_a, 1], losses[by_b, 0]]))
     return {"score": float(scores.mean()), "chosen": [measured[by_a].name, measured[by_b].name]}
