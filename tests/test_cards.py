@@ -35,6 +35,7 @@ CARD: dict[str, Any] = {
         "interval": [0.95, 0.995],
         "importance": {"columns": [{"name": "x<7>", "mean": 0.25, "sd": 0.125}], "of": 60},
     },
+    "learning_curve": [{"anchor": 64, "roc_auc": 0.75}, {"anchor": 256, "roc_auc": None}],
     "runner_up": {
         "first": "stack",
         "second": "clf-knn-5",
@@ -63,6 +64,8 @@ def test_a_card_tells_what_is_known() -> None:
         "3\\.0% less loss",
         "\\(90 % interval 0\\.95 to 0\\.995\\)",
         "| x\\<7\\> | 0\\.25 | 0\\.125 |",
+        "## How it learns",
+        "| 64 | 0\\.75 |",
         "On single folds roc\\_auc is 0\\.97 to 0\\.99.",
         "stack has 0\\.02 less loss than clf\\-knn\\-5 (90 % interval 0\\.01 to 0\\.03): first better.",
         "skops.io.load(path, trusted=['sklearn.tree._tree.Tree'])",

@@ -30,6 +30,7 @@ def as_markdown(model_id: str, card: dict[str, Any]) -> str:
         *_runner_up(card),
         *_calibration(card),
         *_importance(card),
+        *_learning_curve(card),
         "## What it was fitted on",
         f"{card['dataset']['n_rows']:,} rows, {len(card['columns']):,} columns.",
         *_columns(card["columns"]),
@@ -94,6 +95,16 @@ def _importance(card: dict[str, Any]) -> list[str]:
         "By how much its loss grows when a column's values change places, on rows that were held out.",
         *_table(("column", "growth of the loss", "standard deviation"), rows),
     ]
+
+
+def _learning_curve(card: dict[str, Any]) -> list[str]:
+    """What it scored after few rows: whether more rows would help."""
+    metric = card["metric"]
+    points = [each for each in card.get("learning_curve") or () if each.get(metric) is not None]
+    if not points:
+        return []
+    rows = ((each["anchor"], each[metric]) for each in points)
+    return ["## How it learns", *_table(("rows", metric), rows)]
 
 
 def _diagnosis(card: dict[str, Any]) -> dict[str, Any]:

@@ -119,6 +119,7 @@ def test_artifact_of_a_single_predicts_like_a_refit(tmp_path, name):
     assert card["classes"] == list(table.classes)
     assert (card["winner"], [each["id"] for each in card["configurations"]]) == (name, [name])
     assert card["scores"] == outcome["result"]["leaderboard"][0]["scores"]
+    assert isinstance(card["learning_curve"], list)
 
 
 def test_what_cannot_be_taken_home_gives_way_to_the_next_best(tmp_path, monkeypatch):

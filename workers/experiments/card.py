@@ -17,6 +17,7 @@ def make_card(
     members: list[str],
     result: dict[str, Any],
     diagnosis: dict[str, Any],
+    learning_curve: list[dict[str, Any]] | None,
     trusted_types: list[str],
 ) -> dict[str, Any]:
     """The card as JSON."""
@@ -45,6 +46,7 @@ def make_card(
         ),
         "fold_scores": row["fold_scores"],
         "diagnosis": diagnosis,
+        "learning_curve": learning_curve,  # of a single configuration
         "choice": result["choice"],
         "runner_up": result["runner_up"],
         "stack_comparison": result["stack_comparison"],

@@ -123,9 +123,16 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         winner.members,
         result,
         diagnose(table, plan, metric, shown, winner.expression, left, winner.n_fits),
+        _learning_curve(payload["experiments"], winner.measured.name),
         delivered.untrusted,
     )
     return {"result": result, "card": card}
+
+
+def _learning_curve(experiments: list[dict[str, Any]], name: str) -> list[dict[str, Any]] | None:
+    """What the experiment measured after few rows; a stack has no curve of its own."""
+    curves = {each["configuration"]: each["result"]["learning_curve"] for each in experiments}
+    return curves.get(name)
 
 
 def _runner_up(
