@@ -203,6 +203,14 @@ class Client:
         """
         return self._create("/jobs", json={"kind": "verification", "dataset_id": dataset_id, **wishes})
 
+    def search(self, dataset_id: str | None = None, **wishes: Any) -> dict[str, Any]:
+        """Begin a search for the best hyperparameters, or go on with one that ended (`extends`).
+
+        Raises: ProblemError.
+        """
+        about = {} if dataset_id is None else {"dataset_id": dataset_id}
+        return self._create("/jobs", json={"kind": "search", **about, **wishes})
+
     def measure(self, dataset_id: str, configurations: list[str], **wishes: Any) -> dict[str, Any]:
         """Begin a job that measures these configurations, at most 50, and stacks nothing.
 

@@ -199,6 +199,18 @@ class UnknownMetricError(InvalidRequestError):
     code, title = "unknown_metric", "Unknown metric"
 
 
+class SearchSpaceError(InvalidRequestError):
+    """A search space that contradicts itself, or the algorithms that it speaks of."""
+
+    code, title = "search_space_contradictory", "Search space contradictory"
+
+
+class SearchUnderWayError(ServiceError):
+    """A search can be extended once it has ended."""
+
+    status, code, title = 409, "search_under_way", "Search under way"
+
+
 class NothingFeasibleError(ServiceError):
     """The constraints, or the dataset, leave nothing to recommend."""
 

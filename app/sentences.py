@@ -4,8 +4,13 @@ from typing import Any
 
 
 def why_no_score(experiment: dict[str, Any]) -> str:
-    """Why an experiment ended without one: its `extrapolation`, or else its `error`."""
-    expected = experiment["extrapolation"]
+    """Why an experiment ended without one: its `extrapolation`, its `rung`, or else its `error`."""
+    expected, rung = experiment["extrapolation"], experiment.get("rung")
+    if rung is not None:
+        return (
+            f"After {rung['anchor']:,} rows it had {rung['metric']} {rung['score']:.4g}, "
+            f"and {rung['needed']:.4g} was needed to go on."
+        )
     if expected is None:
         return str((experiment["error"] or {}).get("detail", ""))
     rival = expected["to_beat"]
@@ -31,6 +36,20 @@ def honest_sentences(result: dict[str, Any]) -> list[str]:
             f"{verdict[runner_up['verdict']]}."
         )
     return sentences
+
+
+def search_sentence(search: dict[str, Any]) -> str:
+    """How a search went."""
+    because = {
+        "trials": "all trials that were asked for were made",
+        "time": "its time was spent",
+        "exhausted": "nothing was left that it had not tried",
+        "failed": "the next trials could not be chosen",
+    }[search["ended_because"]]
+    before = f", knowing {search['known_before']} results from before" if search["known_before"] else ""
+    stopped = search["outcomes"].get("stopped_early", 0)
+    given_up = f" {stopped} were given up halfway." if stopped else ""
+    return f"{search['trials']} trials by {search['method']}, seed {search['seed']}{before}: {because}.{given_up}"
 
 
 def stack_sentence(result: dict[str, Any]) -> str:

@@ -54,6 +54,18 @@ def test_bars_are_drawn(rows: list[charts.Bar], axis: str) -> None:
     assert (root is None) == (not rows)
 
 
+@given(st.lists(NUMBERS, max_size=30), st.booleans(), NAMES)
+def test_a_search_is_drawn_with_a_dot_per_trial(
+    scores: list[float], larger_is_better: bool, axis: str
+) -> None:
+    tried = [(2 * number, score) for number, score in enumerate(scores)]
+    root = drawn(charts.best_so_far(tried, larger_is_better=larger_is_better, y_axis=axis))
+    assert (root is None) == (not scores)
+    if root is not None:
+        assert sum(each.tag == "circle" for each in root.iter()) == len(scores)
+        assert {f"trial {number}: {score:.4g}" for number, score in tried} <= texts(root)
+
+
 @given(st.lists(LINES, max_size=12), NAMES)
 def test_lines_are_drawn(series: list[charts.Line], axis: str) -> None:
     root = drawn(charts.lines(series, "rows", axis))

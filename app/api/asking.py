@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from app.api.schemas import RequestModel
 from app.errors import InvalidRequestError
+from app.metalearning.search import Method
 from app.metalearning.table import TaskType
 from app.store.jobs import RETRAINING_SECONDS
 from app.store.tables import Dataset
@@ -105,6 +106,78 @@ class MeasurementRequest(RequestModel):
     )
 
 
+class RangeRequest(RequestModel):
+    """A narrower range of a hyperparameter: ends, or the only values that it may have."""
+
+    low: float | None = None
+    high: float | None = None
+    values: Annotated[list[Any], Field(min_length=1, max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> "RangeRequest":
+        if (self.low is None and self.high is None) == (self.values is None):
+            raise ValueError("give either values, or low or high or both")
+        return self
+
+
+class SearchRequest(RequestModel):
+    """Tune hyperparameters on a dataset, of one algorithm or many; the best is stacked and refitted as in a verification."""
+
+    kind: Literal["search"]
+    dataset_id: DatasetId | None = None
+    extends: Annotated[str, Field(max_length=100)] | None = Field(
+        default=None,
+        description="The id of a search that has ended, be it by its budget or cancelled: go on with its trials, method, "
+        "space and seed. Then only trials, time_budget_seconds and stack are said anew.",
+    )
+    method: Method = Field(
+        default=Method.TPE,
+        description="random and grid; tpe and gp model what was seen; asha and hyperband draw at random and give trials up "
+        "after few rows.",
+    )
+    algorithms: Annotated[list[str], Field(min_length=1, max_length=50)] | None = Field(
+        default=None, description="Names from `GET /algorithms`; all that fit the dataset unless given."
+    )
+    space: dict[str, dict[str, RangeRequest]] = Field(
+        default={},
+        description="Narrower ranges, by algorithm and hyperparameter, inside those of `GET /algorithms`.",
+    )
+    metric: str | None = Field(default=None, max_length=100)
+    trials: int | None = Field(
+        default=None, ge=1, le=500, description="As many as there is time for unless given."
+    )
+    time_budget_seconds: float = Field(
+        default=DEFAULT_BUDGET_SECONDS,
+        ge=1,
+        le=_MOST_SECONDS,
+        description="For the whole job, from when a worker takes it up. The last quarter is kept for stacking.",
+    )
+    warm_start: bool = Field(
+        default=True,
+        description="Begin with what is recommended for the dataset, and learn from what was measured on it before.",
+    )
+    parallel: int = Field(
+        default=4,
+        ge=1,
+        le=32,
+        description="How many trials may run at once. Each is chosen by the results of all but the last of these, so the same "
+        "seed makes the same trials, however many workers there are.",
+    )
+    grid_points: int = Field(default=3, ge=1, le=20, description="Of every range, where the method is grid.")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    stack: StackRequest = Field(default_factory=StackRequest)
+
+    @model_validator(mode="after")
+    def _is_of_one_thing(self) -> "SearchRequest":
+        if (self.dataset_id is None) == (self.extends is None):
+            raise ValueError("give either dataset_id, or the search that this one extends")
+        if self.extends is not None:
+            said = self.model_fields_set - {"kind", "extends", "trials", "time_budget_seconds", "stack"}
+            if said:
+                raise ValueError(f"a search that extends another has its {', '.join(sorted(said))}")
+        return self
+
+
 class RetrainingRequest(RequestModel):
     """Fit the meta-learners of a task type on all that may be learned from."""
 
@@ -119,12 +192,13 @@ def _kind(asked: Any) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-_MODELS = (VerificationRequest, MeasurementRequest, RetrainingRequest)
+_MODELS = (VerificationRequest, MeasurementRequest, SearchRequest, RetrainingRequest)
 _KINDS = tuple(get_args(model.model_fields["kind"].annotation)[0] for model in _MODELS)
 
 JobRequest = Annotated[
     Annotated[VerificationRequest, Tag("verification")]
     | Annotated[MeasurementRequest, Tag("measurement")]
+    | Annotated[SearchRequest, Tag("search")]
     | Annotated[RetrainingRequest, Tag("retraining")],
     Discriminator(
         _kind,

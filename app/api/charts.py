@@ -11,6 +11,7 @@ _LABELS = 300  # pixels that names have, left of a chart with a row per name
 _MOST_LETTERS = 44
 _ROW, _MARGIN = 24, 28
 _HEIGHT, _LEFT, _TOP, _BOTTOM = 320, 64, 28, 44  # of charts with two axes
+_LEAST_SPAN = 1e-290
 _COLOURS = (
     *("#2563ab", "#d1711c", "#2f8f4e", "#b5373f", "#7a55a8"),
     *("#7d5a4f", "#c45a9b", "#6b6b6b", "#9a9a21", "#1f93a3"),
@@ -135,6 +136,40 @@ def lines(series: Sequence[Line], x_axis: str, y_axis: str) -> Markup:
     return _svg(parts, _HEIGHT + 8 + (len(series) + 1) // 2 * 18, y_axis)
 
 
+def best_so_far(scores: Sequence[tuple[int, float]], *, larger_is_better: bool, y_axis: str) -> Markup:
+    """Scores in the order in which they were tried, and the best so far as a line of steps."""
+    if not scores:
+        return Markup("")
+    values = [score for _, score in scores]
+    lowest, highest, last = min(values), max(values), max(number for number, _ in scores)
+    x = _scale(0, max(1, last), _LEFT, _WIDTH - 20)
+    y = _scale(lowest, highest, _HEIGHT - _BOTTOM, _TOP)
+    parts = [_axis_left(lowest, highest, y, y_axis, _WIDTH - 20)]
+    parts += [
+        _text(x(value), _HEIGHT - _BOTTOM + 16, f"{value:.0f}", "middle")
+        for value in sorted({round(each) for each in _ticks(0, max(1, last))})
+    ]
+    parts.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 8, "trial", "middle"))
+    best = max if larger_is_better else min
+    steps: list[tuple[int, float]] = []
+    for number, score in scores:
+        reached = best(steps[-1][1], score) if steps else score
+        steps += [(number, steps[-1][1]), (number, reached)] if steps else [(number, reached)]
+    path = " ".join(f"{x(number):.1f},{y(score):.1f}" for number, score in [*steps, (last, steps[-1][1])])
+    parts.append(
+        Markup('<polyline class="line" points="{}" stroke="{}"><title>best so far</title></polyline>').format(
+            path, _COLOURS[0]
+        )
+    )
+    parts += [
+        Markup('<circle class="point" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}</title></circle>').format(
+            x(number), y(score), f"trial {number}: {score:.4g}"
+        )
+        for number, score in scores
+    ]
+    return _svg(parts, _HEIGHT, y_axis)
+
+
 def scatter(points: Sequence[Point], x_axis: str, y_axis: str) -> Markup:
     """Points on two axes of the same unit, with the diagonal on which both agree."""
     if not points:
@@ -169,7 +204,7 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers within the range, about five."""
     span = high - low
-    if span <= 0 or not math.isfinite(span):
+    if not _LEAST_SPAN < span < math.inf:  # a step of less could not be told from none
         return [low]
     step = 10.0 ** math.floor(math.log10(span / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6)

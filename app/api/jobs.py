@@ -13,6 +13,7 @@ from app.api.asking import (
     JobRequest,
     MeasurementRequest,
     RetrainingRequest,
+    SearchRequest,
     StackRequest,
     VerificationRequest,
 )
@@ -22,6 +23,7 @@ from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.progress import ProgressResponse, progress_of
 from app.api.schemas import Page, PageParameters, ResponseModel, as_time
+from app.api.searching import begin_search
 from app.errors import InvalidRequestError, NoGpuWorkerError
 from app.failpoints import Step
 from app.metalearning.metrics import requested_metric
@@ -55,10 +57,30 @@ class ExtrapolationResponse(ResponseModel):
     to_beat: RivalResponse
 
 
+class RungResponse(ResponseModel):
+    """Why a trial was given up: on the first fold, after learning from `anchor` rows, it was not among the best."""
+
+    metric: str
+    anchor: int
+    score: float
+    needed: float
+
+
+class TrialResponse(ResponseModel):
+    """What a search tried: an algorithm with hyperparameters, by what `source`, and in which of Hyperband's brackets."""
+
+    number: int
+    algorithm: str
+    hyperparameters: dict[str, Any]
+    source: str
+    bracket: int | None = None
+
+
 class ExperimentResponse(ResponseModel):
     """One configuration's measurement, finished or not."""
 
     configuration: str
+    trial: TrialResponse | None = None
     status: str
     outcome: str | None
     attempts: int
@@ -66,6 +88,7 @@ class ExperimentResponse(ResponseModel):
     scores: dict[str, float] | None
     fit_cpu_seconds: float | None
     extrapolation: ExtrapolationResponse | None = None
+    rung: RungResponse | None = None
     error: dict[str, Any] | None
 
 
@@ -94,6 +117,7 @@ class JobEvaluationResponse(ResponseModel):
     extrapolation: ExtrapolationResponse | None = Field(
         default=None, description="Where it was stopped early: there are no scores then."
     )
+    rung: RungResponse | None = Field(default=None, description="Where a search gave it up halfway.")
     fit_cpu_seconds: float | None = None
     fit_wall_seconds: float | None = None
     predict_cpu_seconds_per_1000_rows: float | None = None
@@ -165,6 +189,8 @@ def _begin(
             origin=_origin(),
         )
         return job, ("cpu",)
+    if isinstance(request, SearchRequest):
+        return begin_search(service, session, owner, request, _origin()), ("cpu",)
     dataset = datasets.get(session, owner, request.dataset_id, lock=True)
     configurations = _configurations(service, dataset, request)
     if isinstance(request, MeasurementRequest):
@@ -335,6 +361,7 @@ def _experiment(experiment: Experiment, task: Task) -> ExperimentResponse:
     result = experiment.result or {}
     return ExperimentResponse(
         configuration=experiment.configuration,
+        trial=TrialResponse.model_validate(experiment.trial) if experiment.trial else None,
         status=task.status,
         outcome=experiment.outcome,
         attempts=task.attempt,
@@ -342,6 +369,7 @@ def _experiment(experiment: Experiment, task: Task) -> ExperimentResponse:
         scores=result.get("scores"),
         fit_cpu_seconds=result.get("fit_cpu_seconds"),
         extrapolation=result.get("extrapolation"),
+        rung=result.get("rung"),
         error=_error(experiment, task),
     )
 

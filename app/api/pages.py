@@ -14,7 +14,8 @@ from app.api.dependencies import Owner, ReadSession
 from app.api.problems import problem_responses
 from app.api.progress import progress_of
 from app.errors import DatasetExpiredError, NotFoundError
-from app.sentences import honest_sentences, stack_sentence, why_no_score
+from app.metalearning.metrics import METRICS
+from app.sentences import honest_sentences, search_sentence, stack_sentence, why_no_score
 from app.store import datasets, jobs, models, recommendations
 from app.store.experiments import STOPPED_EARLY
 from app.store.jobs import JobDetail
@@ -27,8 +28,9 @@ _HEADLINES = (
     "log_loss",
     "rmse",
 )  # what is shown of a job without a metric: the first that there is
-_MOST_LINES = 12
+_MOST_LINES, _MOST_ROWS = 12, 50
 _OTHER_METRICS = 3
+_WHYS = ("extrapolation", "rung")  # of experiments that were stopped early
 # Nothing is loaded, nothing runs: whatever a client named can only be read.
 _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 _TEMPLATES = Environment(
@@ -77,6 +79,7 @@ class _Facts:
             "footer": f"{self.job.id}, as of {datetime.fromtimestamp(self.detail.now, UTC):%Y-%m-%d %H:%M:%S} UTC.",
             **self._ranking(),
             **self._leaderboard(),
+            **self._search(),
             **self._curves(),
             **_confusion(self.diagnosis.get("confusion")),
             **_reliability(self.diagnosis.get("reliability")),
@@ -170,7 +173,7 @@ class _Facts:
         }
 
     def _leaderboard(self) -> dict[str, Any]:
-        rows = self.result.get("leaderboard") or []
+        rows = (self.result.get("leaderboard") or [])[:_MOST_ROWS]
         spread = []
         for row in rows:
             folds = [each for each in row.get("fold_scores", ()) if each is not None]
@@ -181,6 +184,25 @@ class _Facts:
             "leaderboard": rows,
             "folds": charts.intervals(spread, self.metric or ""),
             "shown_metrics": [self.metric, *others[:_OTHER_METRICS]],
+        }
+
+    def _search(self) -> dict[str, Any]:
+        """How a search went, trial by trial."""
+        metric = METRICS.get(self.metric or "")
+        tried = [(each.trial["number"], each) for each, _ in self.ended if each.trial is not None]
+        if metric is None or not tried:
+            return {"search": "", "search_sentence": ""}
+        scores = sorted(
+            (number, each.result["scores"][metric.name])
+            for number, each in tried
+            if each.result and metric.name in each.result.get("scores", {})
+        )
+        told = self.result.get("search")
+        return {
+            "search": charts.best_so_far(
+                scores, larger_is_better=metric.larger_is_better, y_axis=metric.name
+            ),
+            "search_sentence": search_sentence(told) if told else "",
         }
 
     def _curves(self) -> dict[str, Any]:
@@ -221,7 +243,7 @@ class _Facts:
 def _cost(experiment: Experiment, task: Task) -> dict[str, Any]:
     result = experiment.result or {}
     ran = task.started_at is not None and task.finished_at is not None
-    told = {"extrapolation": result.get("extrapolation"), "error": result.get("error") or task.error}
+    told = {"error": result.get("error") or task.error, **{name: result.get(name) for name in _WHYS}}
     memory = result.get("peak_memory_bytes")
     return {
         "configuration": experiment.configuration,

@@ -55,7 +55,7 @@ def progress_of(detail: JobDetail) -> ProgressResponse:
         phase=job.phase,
         step=StepResponse.model_validate(detail.step) if detail.step else None,
         experiments_done=done,
-        experiments_total=len(detail.experiments),
+        experiments_total=len(detail.experiments) + _not_asked_for(detail),
         best=_best(detail),
         elapsed_seconds=None if job.started_at is None else max(0.0, until - job.started_at),
         estimated_seconds_left=_seconds_left(detail),
@@ -89,10 +89,19 @@ def _seconds_left(detail: JobDetail) -> float | None:
         cost[experiment.configuration] for experiment, _ in measured
     )
     seconds = sum(_left(experiment, task, cost, pace, detail.now) for experiment, task in detail.experiments)
+    seconds += _not_asked_for(detail) * pace * sum(cost.values()) / len(cost)
     if seconds <= 0:
         return None  # what runs takes longer than what is done foretold
     end = budgets.experiments_end(job)
     return min(seconds / running, seconds if end is None else max(0.0, end - detail.now))
+
+
+def _not_asked_for(detail: JobDetail) -> int:
+    """How many trials a search has still to choose, where it was told how many."""
+    trials = detail.job.request.get("trials")
+    if trials is None or detail.job.status not in jobs.ACTIVE or detail.job.phase != EXPERIMENTING:
+        return 0
+    return max(0, int(trials) - len(detail.experiments))
 
 
 def _left(experiment: Experiment, task: Task, cost: dict[str, float], pace: float, now: float) -> float:

@@ -6,9 +6,9 @@ from sqlalchemy import ColumnElement, case, select
 from sqlalchemy.orm import Session
 
 from app.store.database import now
-from app.store.tables import VERIFICATION, Job, Task
+from app.store.tables import STACKED, Job, Task
 
-STACKING_SHARE = 0.25  # of a verification's budget: what was measured is worth little if nobody combines it
+STACKING_SHARE = 0.25  # of a budget: what was measured is worth little if nobody combines it
 # A step that begins when the time is nearly over may still take this long, and stacking may begin a little late: budgets
 # are kept to five seconds.
 _SHORTEST_STACKING_SECONDS = 3.0
@@ -16,19 +16,19 @@ _LATE_STACKING_SECONDS = 1.0
 _SHORTEST_EXPERIMENT_SECONDS = 0.5
 
 EXPERIMENTS_END = case(
-    (Job.kind == VERIFICATION, Job.deadline - STACKING_SHARE * Job.time_budget_seconds), else_=Job.deadline
+    (Job.kind.in_(STACKED), Job.deadline - STACKING_SHARE * Job.time_budget_seconds), else_=Job.deadline
 )  # null until a worker takes the job up
 
 
 def is_late() -> ColumnElement[bool]:
     """Whether it is too late for the task to begin, of a job that was taken up; null before that."""
     stacking_end = Job.deadline + _LATE_STACKING_SECONDS
-    return now() > case((Task.kind == "experiment", EXPERIMENTS_END), else_=stacking_end)
+    return now() > case((Task.kind.in_(("proposing", "experiment")), EXPERIMENTS_END), else_=stacking_end)
 
 
 def experiments_end(job: Job) -> float | None:
     """`EXPERIMENTS_END` of a job that was read."""
-    kept = STACKING_SHARE * job.time_budget_seconds if job.kind == VERIFICATION else 0.0
+    kept = STACKING_SHARE * job.time_budget_seconds if job.kind in STACKED else 0.0
     return None if job.deadline is None else job.deadline - kept
 
 

@@ -45,14 +45,25 @@ _JOB_REQUEST = {
     "most_experiments",
     "stop_early",
     "constraints",
+} | {
+    "method",
+    "algorithms",
+    "space",
+    "trials",
+    "parallel",
+    "seed",
+    "grid_points",
+    "recommended",
+    "warm_start",
+    "extends",
 }
 _JOB_RESULT = (
-    {"model_id", "no_model_because", "metric", "winner", "leaderboard"}
+    {"model_id", "no_model_because", "metric", "winner", "leaderboard", "search"}
     | {"choice", "runner_up", "stack_comparison"}  # of several configurations, by their names
 )
 _EVENT = (
     {"kind", "configurations", "configuration", "phase", "done", "total", "anchor", "attempt"}
-    | {"reason", "failures", "lost"}
+    | {"reason", "failures", "lost", "number", "source"}
     | {"outcome", "status", "error"}  # of the error its code alone
 )
 _RECOMMENDATION_REQUEST = {"metric", "strategy", "k", "explain", "verify"} | {

@@ -1,6 +1,7 @@
 """Experiments: what a job measures; more of them while it runs, where it follows its results."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -35,8 +36,10 @@ class Exploration:
         return int(self.job.request["most_experiments"]) - len(self.asked)
 
 
-def add(session: Session, job: Job, configuration: Configuration) -> None:
-    """Write an experiment of the job, and its task."""
+def add(
+    session: Session, job: Job, configuration: Configuration, trial: dict[str, Any] | None = None
+) -> None:
+    """Write an experiment of the job, and its task; `trial` is its part in a search."""
     task = tasks.add(session, job, "experiment", configuration.algorithm.queue)
     session.add(
         Experiment(
@@ -44,9 +47,27 @@ def add(session: Session, job: Job, configuration: Configuration) -> None:
             job_id=job.id,
             configuration=configuration.id,
             fingerprint=configuration.fingerprint,
+            **({"trial": trial} if trial else {}),  # JSON has a null of its own
         )
     )
     session.flush()
+
+
+def held(session: Session, job_id: str, kind: str) -> Job | None:
+    """The job, locked, if it is of this kind and still has time for experiments."""
+    return session.scalars(
+        select(Job)
+        .where(
+            Job.id == job_id,
+            Job.kind == kind,
+            Job.status == "running",
+            Job.phase == EXPERIMENTING,
+            Job.cancel_requested_at.is_(None),
+            now() < budgets.EXPERIMENTS_END,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
 
 
 def explores(session: Session, job_id: str) -> bool:
@@ -60,19 +81,7 @@ def exploration(session: Session, job_id: str) -> Exploration | None:
 
     Whoever holds it is alone in choosing: two workers that end experiments at once do not both choose the same.
     """
-    job = session.scalars(
-        select(Job)
-        .where(
-            Job.id == job_id,
-            Job.kind == VERIFICATION,
-            Job.status == "running",
-            Job.phase == EXPERIMENTING,
-            Job.cancel_requested_at.is_(None),
-            now() < budgets.EXPERIMENTS_END,
-        )
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+    job = held(session, job_id, VERIFICATION)
     if job is None or not explores(session, job_id):
         return None
     end = budgets.experiments_end(job)

@@ -32,7 +32,7 @@ _BEGUN = Task.started_at.is_not(None)
 
 
 # An owner's line: what one job ends with comes before what others begin with, since its time runs.
-KINDS_IN_LINE = ("stacking", "experiment", "retraining")
+KINDS_IN_LINE = ("stacking", "proposing", "experiment", "retraining")
 
 
 def priority_of(job: Job, task_kind: str) -> int:

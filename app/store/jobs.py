@@ -17,6 +17,7 @@ from app.store.ids import new_id
 from app.store.tables import (
     MEASUREMENT,
     RETRAINING,
+    STACKED,
     VERIFICATION,
     Dataset,
     Experiment,
@@ -72,7 +73,7 @@ def begin_verification(
         origin=origin or {},
         time_budget_seconds=time_budget_seconds,
     )
-    return _begin(session, job, configurations)
+    return begin(session, job, configurations)
 
 
 def begin_measurement(
@@ -93,7 +94,7 @@ def begin_measurement(
         origin=origin or {},
         time_budget_seconds=time_budget_seconds,
     )
-    return _begin(session, job, configurations)
+    return begin(session, job, configurations)
 
 
 def begin_retraining(
@@ -181,7 +182,8 @@ def last_retraining(session: Session, task_type: TaskType, *, with_lessons: bool
     return None
 
 
-def _begin(session: Session, job: Job, configurations: list[Configuration]) -> Job:
+def begin(session: Session, job: Job, configurations: list[Configuration]) -> Job:
+    """Write a job with an experiment for each of these; the dataset counts as used from now."""
     job.id, job.status, job.phase = new_id("job"), "queued", EXPERIMENTING
     job.request |= {
         "configurations": [configuration.id for configuration in configurations],
@@ -320,7 +322,7 @@ def begin_stacking(session: Session, job_id: str) -> str | None:
         update(Job)
         .where(
             Job.id == job_id,
-            Job.kind == VERIFICATION,
+            Job.kind.in_(STACKED),
             Job.status == "running",
             Job.phase == EXPERIMENTING,
             Job.cancel_requested_at.is_(None),
@@ -345,15 +347,15 @@ def end_measurement(session: Session, job_id: str) -> bool:
     return _end(session, job_id, "succeeded", *ready, result={})
 
 
-def fail_without_result(session: Session, job_id: str) -> bool:
-    """End a verification of which no experiment left a result."""
-    error = {
+def fail_without_result(session: Session, job_id: str, error: dict[str, Any] | None = None) -> bool:
+    """End a verification or search of which no experiment left a result."""
+    error = error or {
         "code": "no_configuration_succeeded",
         "detail": "None of the configurations could be measured.",
         "advice": "Look at the experiments' errors; a larger time budget or other configurations may help.",
     }
     hopeless = (
-        Job.kind == VERIFICATION,
+        Job.kind.in_(STACKED),
         Job.phase == EXPERIMENTING,
         Job.cancel_requested_at.is_(None),
         ~_has_unfinished_tasks(),

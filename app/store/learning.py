@@ -129,6 +129,7 @@ def _measured_rows(task_type: TaskType) -> Any:
         .where(
             *_teaches(task_type),
             Evaluation.protocol == PROTOCOL,
+            Evaluation.configuration.in_(list(CONFIGURATIONS)),  # searches try others too
             Evaluation.status != "not_applicable",  # which says nothing of how good a configuration is
         )
         .order_by(Evaluation.experiment_id.desc())

@@ -125,7 +125,11 @@ class Recommendation(Base):
     created_at: Mapped[float] = mapped_column(default=now())
 
 
-VERIFICATION, MEASUREMENT, RETRAINING = "verification", "measurement", "retraining"  # kinds of jobs
+# Kinds of jobs.
+VERIFICATION, MEASUREMENT, SEARCH, RETRAINING = "verification", "measurement", "search", "retraining"
+
+
+STACKED = (VERIFICATION, SEARCH)  # those that stack what they measured, and leave a model
 
 
 class Job(Base):
@@ -212,6 +216,8 @@ class Experiment(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     configuration: Mapped[str]
     fingerprint: Mapped[str]
+    # Of a search: its number, where it came from, and what it consists of, since the portfolio may not hold it.
+    trial: Mapped[dict[str, Any] | None]
     outcome: Mapped[str | None]
     result: Mapped[dict[str, Any] | None]
     predictions_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)

@@ -5,7 +5,7 @@ import platform
 from typing import Any
 
 from app.metalearning import protocol
-from app.metalearning.portfolio import find_configuration
+from app.metalearning.portfolio import Configuration
 from app.metalearning.table import Table
 from workers.experiments import evaluation
 
@@ -14,7 +14,7 @@ def make_card(
     table: Table,
     dataset: dict[str, Any],
     winner: str,
-    members: list[str],
+    members: list[Configuration],
     result: dict[str, Any],
     diagnosis: dict[str, Any],
     learning_curve: list[dict[str, Any]] | None,
@@ -26,11 +26,11 @@ def make_card(
         "winner": winner,
         "configurations": [
             {
-                "id": name,
-                "algorithm": find_configuration(name).algorithm.name,
-                "hyperparameters": find_configuration(name).hyperparameters,
+                "id": each.id,
+                "algorithm": each.algorithm.name,
+                "hyperparameters": each.hyperparameters,
             }
-            for name in members
+            for each in members
         ],
         "task_type": table.task_type,
         "target": table.target,
@@ -78,11 +78,11 @@ def _optimism(result: dict[str, Any]) -> str:
     )
 
 
-def _versions(members: list[str]) -> dict[str, str]:
+def _versions(members: list[Configuration]) -> dict[str, str]:
     """Of Python and of the libraries that the model consists of."""
     libraries = {name: importlib.metadata.version(name) for name in ("pandas", "skops")}
     for member in members:
-        libraries |= evaluation.versions(find_configuration(member))
+        libraries |= evaluation.versions(member)
     return {"python": platform.python_version(), **dict(sorted(libraries.items()))}
 
 

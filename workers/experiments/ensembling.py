@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from app.metalearning.metrics import Metric
-from app.metalearning.portfolio import find_configuration
+from app.metalearning.portfolio import Configuration
 from app.metalearning.portfolio.expressions import Call
 from app.metalearning.protocol.splits import UNTESTED, Plan
 from app.metalearning.table import FloatArray, Table
@@ -31,24 +31,24 @@ class Stack:
     measured: Measured
     learned: Learned
     meta_model: str
-    names: list[str]  # of the configurations
+    singles: list[Measured]
 
     @property
-    def members(self) -> list[str]:
+    def members(self) -> list[Configuration]:
         """The configurations that it needs."""
-        return [self.names[index] for index in self.learned.used]
+        return [self.singles[index].configuration for index in self.learned.used]
 
     @property
     def expression(self) -> Call:
         """The stack as one scikit-learn expression."""
-        return self.learned.expression([(name, find_configuration(name).pipeline) for name in self.names])
+        return self.learned.expression([(each.name, each.configuration.pipeline) for each in self.singles])
 
     def facts(self) -> dict[str, Any]:
         """What the job's result tells of it."""
         return {
             "meta_model": self.meta_model,
-            "members": self.members,
-            **self.learned.facts(self.names),
+            "members": [self.singles[index].name for index in self.learned.used],
+            **self.learned.facts([each.name for each in self.singles]),
         }
 
 
@@ -74,7 +74,6 @@ def make_stack(
     """
     target = table.target_values[plan.rows]
     tested = plan.folds != UNTESTED
-    names = [each.name for each in measured]
     stacks: list[Stack] = []
     refused = ""
     for name, learn in _candidates(meta_model, layers).items():
@@ -89,7 +88,7 @@ def make_stack(
             for rows in (tested, plan.halves == 0)
         )
         costs = {cost: sum(measured[index].costs[cost] for index in learned.used) for cost in COSTS}
-        stacks.append(Stack(Measured(STACK, of_all, of_a, predictions, costs), learned, name, names))
+        stacks.append(Stack(Measured(STACK, of_all, of_a, predictions, costs), learned, name, measured))
     if not stacks:
         raise NoStackError(f"The stack could not be fitted: {refused}")
     return min(stacks, key=lambda each: _loss_of_a(metric, each.measured))

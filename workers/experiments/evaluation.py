@@ -16,7 +16,7 @@ import pandas as pd
 from app.errors import ServiceError
 from app.isolation import Report
 from app.metalearning import protocol
-from app.metalearning.portfolio import Configuration, Size, find_configuration
+from app.metalearning.portfolio import Configuration, Size, configuration_called, find_configuration
 from app.metalearning.protocol import splits
 from app.metalearning.protocol.splits import UNTESTED, Plan
 from app.metalearning.table import FloatArray, IntArray, Table, TaskType, read_table
@@ -26,6 +26,7 @@ from workers.experiments.contract import PREDICTIONS_FILE, NotApplicableError
 from workers.experiments.extrapolation import Rival
 from workers.experiments.pipelines import Steps
 from workers.experiments.preparing import Preparations, timed
+from workers.experiments.search.halving import Rungs
 
 
 class NotMeasurableError(ServiceError):
@@ -66,23 +67,25 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     The file holds the sampled `rows` of the table, in which of the `folds` each was tested, and its `predictions`. Where
     splits go forward in time some rows are never tested: their fold is -1, their prediction NaN, and no score knows them.
 
-    The learning curve comes first. Where it leaves no hope of beating the `rival`, the rest is not measured: there are no
-    scores and no file, and `extrapolation` says why.
+    The learning curve comes first. Where it leaves no hope of beating the `rival`, or no place on the `rungs`, the rest is
+    not measured: there are no scores and no file, and `extrapolation` or `rung` says why.
 
     Args:
         payload: `table` (path of a typed table), `configuration` (id), `folder` (for the predictions), `probe_file` (see
-            `calibration`), `gpu` (whether there is one), `rival` (see `extrapolation.Rival`; None where nothing is hopeless).
+            `calibration`), `gpu` (whether there is one), `rival` (see `extrapolation.Rival`; None where nothing is hopeless);
+            of a search also its `trial`, and `rungs` (see `search.halving.Rungs`) where it gives trials up.
         report: told before every fit, so that the watching process can hold its limits.
 
     Raises: NotApplicableError, NotMeasurableError.
     """
     warnings.simplefilter("ignore")  # convergence and the like: the scores tell
     problem = _read(Path(payload["table"]))
-    configuration = find_configuration(payload["configuration"])
+    task_type = problem.table.task_type
+    configuration = configuration_called(payload["configuration"], task_type, payload.get("trial"))
     reason = why_not(configuration, problem.size, gpu=payload["gpu"])
     if reason is not None:
         raise NotApplicableError(f"{configuration.id} {reason}.", "Choose another configuration.")
-    rival = Rival(**payload["rival"]) if payload["rival"] else None
+    rival = _rival(payload)
     result, predictions = _measure(problem, configuration, Path(payload["probe_file"]), report, rival)
     if predictions is None:
         return result
@@ -93,6 +96,12 @@ def measure(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         predictions=predictions.astype("f4"),
     )
     return result
+
+
+def _rival(payload: dict[str, Any]) -> Rival | Rungs | None:
+    if payload.get("rungs"):
+        return Rungs(**payload["rungs"])
+    return Rival(**payload["rival"]) if payload["rival"] else None
 
 
 def measure_together(payload: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -163,7 +172,11 @@ def _read(path: Path) -> _Problem:
 
 
 def _measure(
-    problem: _Problem, configuration: Configuration, probe_file: Path, report: Report, rival: Rival | None
+    problem: _Problem,
+    configuration: Configuration,
+    probe_file: Path,
+    report: Report,
+    rival: Rival | Rungs | None,
 ) -> tuple[dict[str, Any], FloatArray | None]:
     """The configuration's result, and its out-of-fold predictions; None of these where it was hopeless."""
     probe_before = recent_probe(probe_file)
@@ -180,11 +193,11 @@ def _measure(
         "n_rows": n_rows,
         "versions": versions(configuration),
     }
-    curve, extrapolation = _learning_curve(problem, configuration.id, steps, report, rival)
-    if extrapolation is not None:
+    curve, hopeless = _learning_curve(problem, configuration.id, steps, report, rival)
+    if rival is not None and hopeless is not None:
         return facts | {
             "learning_curve": curve,
-            "extrapolation": extrapolation,
+            rival.called: hopeless,
             "probe_seconds": probe_before,
         }, None
     predictions = np.full((n_rows, problem.n_classes) if problem.n_classes else n_rows, np.nan)
@@ -260,11 +273,11 @@ def _fit(problem: _Problem, name: str, steps: Steps, training: IntArray, test: I
 
 
 def _learning_curve(
-    problem: _Problem, name: str, steps: Steps, report: Report, rival: Rival | None
+    problem: _Problem, name: str, steps: Steps, report: Report, rival: Rival | Rungs | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Scores on the first split's test rows after training on the anchors' rows; anchors that cannot be learned from are left out.
 
-    It ends where it leaves no hope; then what is to be expected comes with it.
+    It ends where it leaves no hope; then the reason comes with it.
     """
     training, test = problem.plan.splits[0].training, problem.plan.splits[0].test
     points: list[dict[str, Any]] = []

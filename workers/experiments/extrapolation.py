@@ -83,6 +83,8 @@ class Rival:
     What it is there may be luck; how much luck there is, its other folds tell.
     """
 
+    called = "extrapolation"  # under which a result tells why it was given up
+
     configuration: str
     metric: str
     fold_scores: Sequence[float]  # the first split's first

@@ -11,7 +11,7 @@ import skops.io
 
 from app.isolation import Report
 from app.metalearning.metrics import METRICS, Metric
-from app.metalearning.portfolio import find_configuration
+from app.metalearning.portfolio import Configuration
 from app.metalearning.portfolio.expressions import Call
 from app.metalearning.protocol import splits
 from app.metalearning.protocol.splits import Plan
@@ -34,13 +34,15 @@ from workers.experiments.leaderboard import FITTING, Entry, leaderboard
 from workers.experiments.measured import Measured, load_measured
 from workers.experiments.script import render_script
 
+_MOST_STACKED = 30
+
 
 @dataclass(frozen=True)
 class _Candidate:
     """What may be delivered: what was measured of it, and how to make it."""
 
     measured: Measured
-    members: list[str]  # configurations
+    members: list[Configuration]
     expression: Call
     n_fits: int = 1  # of every member
 
@@ -71,9 +73,9 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     table = read_table(Path(payload["table"]))
     metric, wishes = METRICS[payload["metric"]], payload["stack"]
     plan = splits.plan(table)
-    singles = [load_measured(experiment) for experiment in payload["experiments"]]
+    singles = [load_measured(experiment, table.task_type) for experiment in payload["experiments"]]
     report({"kind": "progress", "phase": "stacking", "done": 0, "total": 3})
-    stacked, comparison, no_stack_because = _stacked(table, singles, metric, plan, wishes)
+    stacked, comparison, no_stack_because = _stacked(table, _best(singles, metric), metric, plan, wishes)
     measured = [*singles, *([stacked.measured] if stacked and comparison else [])]
     target = table.target_values[plan.rows]
     board = leaderboard(
@@ -129,6 +131,13 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     return {"result": result, "card": card}
 
 
+def _best(singles: list[Measured], metric: Metric) -> list[Measured]:
+    """Those that may be stacked: of a long search the others would cost time, and have no weight."""
+    if len(singles) <= _MOST_STACKED:
+        return singles
+    return sorted(singles, key=lambda each: float(metric.loss(each.scores[metric.name])))[:_MOST_STACKED]
+
+
 def _learning_curve(experiments: list[dict[str, Any]], name: str) -> list[dict[str, Any]] | None:
     """What the experiment measured after few rows; a stack has no curve of its own."""
     curves = {each["configuration"]: each["result"]["learning_curve"] for each in experiments}
@@ -178,9 +187,8 @@ def _candidates(
     """What may be delivered, best first; the stack is the first where it is proven better, and else none of them."""
     by_name = {each.name: each for each in singles}
     found = [
-        _Candidate(by_name[row["name"]], [row["name"]], find_configuration(row["name"]).pipeline)
-        for row in board
-        if row["name"] != STACK
+        _Candidate(single, [single.configuration], single.configuration.pipeline)
+        for single in (by_name[row["name"]] for row in board if row["name"] != STACK)
     ]
     if stacked is not None and comparison is not None and comparison.verdict == "stack_better":
         found.insert(

@@ -17,6 +17,7 @@ from app.store.tables import Dataset, Evaluation, Experiment, Job, Task
 from app.store.tasks import Claim
 from workers.experiments import contract
 from workers.experiments.calibration import PROBE_FILE, last_probe
+from workers.tasks import searching
 
 
 def load(
@@ -34,6 +35,8 @@ def load(
         "probe_file": str(folder.parent / PROBE_FILE),
         "gpu": settings.worker_queue == "gpu",
         "rival": _best_so_far(session, held.job_id),
+        "trial": experiment.trial,
+        "rungs": searching.rungs(session, experiment),
     }
     seconds = budgets.seconds_for_experiments(session, held.job_id)
     return "workers.tasks.computing:measure", payload, contract.limits(settings.memory_bytes, seconds)
@@ -132,7 +135,7 @@ def _best_so_far(session: Session, job_id: str) -> dict[str, Any] | None:
 
 
 def _outcome(outcome: Outcome) -> str:
-    if outcome.value is not None and "extrapolation" in outcome.value:
+    if outcome.value is not None and "scores" not in outcome.value:
         return STOPPED_EARLY
     if outcome.ending is not Ending.ERROR:
         return str(outcome.ending)

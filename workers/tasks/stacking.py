@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.isolation import Ending, Limits, Outcome
-from app.store import blobs, budgets, jobs
+from app.store import blobs, budgets, jobs, searches
 from app.store.ids import new_id
-from app.store.tables import Dataset, Experiment, Job, Model, Task
+from app.store.tables import SEARCH, Dataset, Experiment, Job, Model, Task
 from app.store.tasks import Claim
 from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
 from workers.experiments.leaderboard import COSTS, Entry, leaderboard
+from workers.tasks import searching
 from workers.tasks.experiment import dataset_file
 
 # Of jobs that began before one could wish.
@@ -32,7 +33,7 @@ def load(
     job, dataset = session.execute(
         select(Job, Dataset).join(Dataset, Dataset.id == Job.dataset_id).where(Job.id == held.job_id)
     ).one()
-    finished = _finished(session, held.job_id)
+    finished = _finished(session, job)
     payload = {
         "table": str(dataset_file(session, held.job_id, settings)),
         "folder": str(folder),
@@ -44,6 +45,7 @@ def load(
         "experiments": [
             {
                 "configuration": experiment.configuration,
+                "trial": experiment.trial,
                 "result": experiment.result,
                 "predictions": str(
                     blobs.fetch(session, experiment.predictions_hash or "", settings.cache_dir)
@@ -74,7 +76,8 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
         script=(folder / SCRIPT_FILE).read_text(),
         artifact_hash=blobs.put(session, folder / ARTIFACT_FILE),
     )
-    if jobs.succeed(session, job.id, {"model_id": model.id, **outcome.value["result"]}):
+    result = {"model_id": model.id, **outcome.value["result"], **_search(session, job)}
+    if jobs.succeed(session, job.id, result):
         session.add(model)
 
 
@@ -84,16 +87,26 @@ def give_up(session: Session, task_id: str) -> None:
     jobs.fail(session, task.job_id, task.error or {})
 
 
-def _finished(session: Session, job_id: str) -> Sequence[Experiment]:
-    query = select(Experiment).where(Experiment.job_id == job_id, Experiment.outcome == "ok")
+def _finished(session: Session, job: Job) -> Sequence[Experiment]:
+    """What was measured: of a search also what it knew before, and what it goes on from."""
+    if job.kind == SEARCH:
+        search = searches.read(session, job)
+        before = [experiment for experiment, _ in searching.known(session, search)]
+        return [each for each in (*before, *search.trials) if each.outcome == "ok"]
+    query = select(Experiment).where(Experiment.job_id == job.id, Experiment.outcome == "ok")
     return session.scalars(query.order_by(Experiment.task_id)).all()
+
+
+def _search(session: Session, job: Job) -> dict[str, Any]:
+    return {"search": searching.summary(session, job)} if job.kind == SEARCH else {}
 
 
 def end_without_model(session: Session, job_id: str, because: Ending) -> None:
     """End the job with what the experiments alone give: they are not lost because the last step took too long."""
     reason = _WHY_NO_MODEL[because]
-    request = session.scalars(select(Job.request).where(Job.id == job_id)).one()
-    results = {each.configuration: each.result or {} for each in _finished(session, job_id)}
+    job = session.scalars(select(Job).where(Job.id == job_id)).one()
+    request = job.request
+    results = {each.configuration: each.result or {} for each in _finished(session, job)}
     rows = leaderboard(
         request["metric"],
         (
@@ -118,6 +131,7 @@ def end_without_model(session: Session, job_id: str, because: Ending) -> None:
         "stack_comparison": None,
         "stack": None,
         "no_stack_because": reason,
+        **_search(session, job),
     }
     jobs.succeed(session, job_id, result)
 

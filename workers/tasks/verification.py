@@ -1,4 +1,4 @@
-"""A job's steps: experiments, more of them where it follows its results, then stacking where it is a verification, then the end.
+"""A job's steps: experiments, more of them where it follows its results, then stacking where a model is wanted, then the end.
 
 A retraining has one step, and ends with it.
 """
@@ -6,8 +6,8 @@ A retraining has one step, and ends with it.
 from sqlalchemy.orm import Session
 
 from app.isolation import Ending
-from app.store import jobs
-from workers.tasks import exploring, stacking
+from app.store import jobs, searches
+from workers.tasks import exploring, searching, stacking
 
 
 def advance(session: Session, job_id: str) -> str | None:
@@ -15,7 +15,7 @@ def advance(session: Session, job_id: str) -> str | None:
     if jobs.end_cancelled(session, job_id):
         return None
     jobs.drop_late(session, job_id)
-    asked = exploring.go_on(session, job_id)
+    asked = exploring.go_on(session, job_id) or searching.go_on(session, job_id)
     if asked is not None:
         return asked
     queue = jobs.begin_stacking(session, job_id)
@@ -24,5 +24,5 @@ def advance(session: Session, job_id: str) -> str | None:
     elif queue is None and not (
         jobs.end_measurement(session, job_id) or jobs.end_retraining(session, job_id)
     ):
-        jobs.fail_without_result(session, job_id)
+        jobs.fail_without_result(session, job_id, searches.why_nothing(session, job_id))
     return queue

@@ -5,6 +5,8 @@ from app.metalearning.portfolio.algorithms import ALGORITHMS
 from app.metalearning.portfolio.configurations import (
     CONFIGURATIONS,
     Configuration,
+    configuration_called,
+    configuration_with,
     configurations_of,
     find_configuration,
 )
@@ -17,6 +19,8 @@ __all__ = [
     "Configuration",
     "Requirements",
     "Size",
+    "configuration_called",
+    "configuration_with",
     "configurations_of",
     "find_configuration",
 ]

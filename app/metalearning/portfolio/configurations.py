@@ -1,7 +1,8 @@
 """The configurations that can be recommended: an algorithm with its hyperparameters, for one task type."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -146,9 +147,45 @@ CONFIGURATIONS = {
 }
 
 
+def _content(algorithm: str, task_type: TaskType, hyperparameters: dict[str, Any]) -> tuple[str, str]:
+    return f"{algorithm} {task_type}", json.dumps(hyperparameters, sort_keys=True)
+
+
+_BY_CONTENT = {
+    _content(each.algorithm.name, each.task_type, each.hyperparameters): each
+    for each in CONFIGURATIONS.values()
+}
+
+
 def configurations_of(task_type: TaskType) -> tuple[Configuration, ...]:
     """Every configuration for a task type, cheap ones first."""
     return tuple(each for each in CONFIGURATIONS.values() if each.task_type is task_type)
+
+
+def configuration_with(algorithm: str, task_type: TaskType, hyperparameters: dict[str, Any]) -> Configuration:
+    """The algorithm with these hyperparameters, in whatever order and as JSON holds them; one of the portfolio is itself."""
+    known = _BY_CONTENT.get(_content(algorithm, task_type, hyperparameters))
+    if known is not None:
+        return known
+    # Databases keep no order of names, and the pipeline's source, which is what the fingerprint is of, has one.
+    in_order = {
+        each.name: hyperparameters[each.name]
+        for each in ALGORITHMS[algorithm].space(task_type).hyperparameters
+        if each.name in hyperparameters
+    }
+    of_python = {name: tuple(value) if isinstance(value, list) else value for name, value in in_order.items()}
+    unnamed = Configuration("", ALGORITHMS[algorithm], task_type, of_python)
+    return replace(unnamed, id=f"{_PREFIXES[task_type]}-{algorithm}-{unnamed.fingerprint}")
+
+
+def configuration_called(name: str, task_type: TaskType, trial: dict[str, Any] | None) -> Configuration:
+    """The configuration of an experiment: one of the portfolio, or what a search tried, which `trial` describes.
+
+    Raises: UnknownConfigurationError.
+    """
+    if trial is None:
+        return find_configuration(name)
+    return configuration_with(trial["algorithm"], task_type, trial["hyperparameters"])
 
 
 def find_configuration(configuration_id: str) -> Configuration:

@@ -1,7 +1,7 @@
 """Search spaces: which hyperparameters an algorithm has, their types, ranges, scales and conditions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,15 @@ class Real:
         value = math.exp(math.log(self.low) + position * math.log(self.high / self.low))
         return min(max(value, self.low), self.high)  # rounding must not leave the range
 
+    def position(self, value: Any) -> float | None:
+        """Where a number lies, or the end of the range that is nearest to it; None of what is no number."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        inside = min(max(value, self.low), self.high)
+        if self.log:
+            return math.log(inside / self.low) / math.log(self.high / self.low)
+        return (inside - self.low) / (self.high - self.low)
+
     def admits(self, value: Any) -> bool:
         """Whether the value is the default or in the range."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -55,8 +64,23 @@ class Integer:
 
     def at(self, position: float) -> int:
         """The value at a position between 0 and 1; every value has its share."""
-        ends = Real(self.name, self.low, self.high + 1, self.log)
-        return min(math.floor(ends.at(position)), self.high)
+        return min(math.floor(self._ends.at(position)), self.high)
+
+    def position(self, value: Any) -> float | None:
+        """The middle of the share of a number, or of the one in the range that is nearest to it; None of what is no number."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        inside = min(max(round(value), self.low), self.high)
+        return (self._position_of(inside) + self._position_of(inside + 1)) / 2
+
+    def _position_of(self, end: int) -> float:
+        position = self._ends.position(end)
+        assert position is not None, "it is a number"
+        return position
+
+    @property
+    def _ends(self) -> Real:
+        return Real(self.name, self.low, self.high + 1, self.log)
 
     def admits(self, value: Any) -> bool:
         """Whether the value is the default or in the range."""
@@ -78,6 +102,13 @@ class Choice:
         """The value at a position between 0 and 1."""
         return self.values[min(int(position * len(self.values)), len(self.values) - 1)]
 
+    def position(self, value: Any) -> float | None:
+        """The middle of a value's share; None of what is none of them."""
+        for index, each in enumerate(self.values):
+            if value == each and type(value) is type(each):
+                return (index + 0.5) / len(self.values)
+        return None
+
     def admits(self, value: Any) -> bool:
         """Whether the value is the default or one of the values, of the same type."""
         return any(value == each and type(value) is type(each) for each in (*self.values, self.default))
@@ -98,11 +129,28 @@ class Space:
         Args:
             positions: shape (hyperparameters,), each from 0 to 1, from a random or quasi-random sequence or a grid.
         """
+        at = dict(zip((each.name for each in self.hyperparameters), positions, strict=True))
+        return self.chosen(lambda hyperparameter: at[hyperparameter.name])
+
+    def chosen(self, position: Callable[[Hyperparameter], float]) -> dict[str, Any]:
+        """The hyperparameters where each that counts is asked for its position, one after another."""
         values: dict[str, Any] = {}
-        for hyperparameter, position in zip(self.hyperparameters, positions, strict=True):
-            if self._counts(hyperparameter, values):
-                values[hyperparameter.name] = hyperparameter.at(position)
+        for hyperparameter in self.hyperparameters:
+            if self.counts(hyperparameter, values):
+                values[hyperparameter.name] = hyperparameter.at(position(hyperparameter))
         return values
+
+    def positions(self, values: dict[str, Any]) -> dict[str, float]:
+        """Where hyperparameters lie, by name, as near as the ranges allow: the inverse of `at`.
+
+        One that is left out has the library's own value. What does not count, or has no position, is not there.
+        """
+        positions = {}
+        for each in self.hyperparameters:
+            position = each.position(values.get(each.name, each.default))
+            if position is not None and self.counts(each, values):
+                positions[each.name] = position
+        return positions
 
     def why_not(self, values: dict[str, Any]) -> str | None:
         """The first reason why these hyperparameters are outside the space, as a phrase; None where they are inside."""
@@ -112,11 +160,12 @@ class Space:
                 return f"{name!r} is no hyperparameter of the space"
             if not known[name].admits(value):
                 return f"{name} = {value!r} is outside its range"
-            if not self._counts(known[name], values):
+            if not self.counts(known[name], values):
                 return f"{name} counts only under a condition that does not hold"
         return None
 
-    def _counts(self, hyperparameter: Hyperparameter, values: dict[str, Any]) -> bool:
+    def counts(self, hyperparameter: Hyperparameter, values: dict[str, Any]) -> bool:
+        """Whether its condition holds where these values were chosen before it."""
         condition = hyperparameter.when
         if condition is None:
             return True
