@@ -27,11 +27,16 @@ from app.store.tasks import Claim, Renewal
 from app.tracing import Span
 from workers.counting import Tally
 from workers.lease import Lease
-from workers.tasks import experiment, retraining, stacking
+from workers.tasks import experiment, prediction, retraining, stacking
 
 log = structlog.get_logger(__name__)
 
-KINDS: dict[str, ModuleType] = {"experiment": experiment, "stacking": stacking, "retraining": retraining}
+KINDS: dict[str, ModuleType] = {
+    "experiment": experiment,
+    "stacking": stacking,
+    "retraining": retraining,
+    "predicting": prediction,
+}
 
 _INSIST_SECONDS = 60.0  # a result waits so long for a database that is away
 _INSIST_SECONDS_WHEN_STOPPING = 5.0

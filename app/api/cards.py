@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _MOST_COLUMNS = 50
+_MOST_CATEGORIES, _LONGEST_CATEGORY = 5, 40
 _SPECIAL = str.maketrans({each: f"\\{each}" for each in "\\`*_{}[]<>()#+-.!|~$&"} | {"\n": " ", "\r": " "})
 
 
@@ -127,14 +128,25 @@ def _calibration(card: dict[str, Any]) -> list[str]:
 def _columns(columns: list[dict[str, Any]]) -> list[str]:
     shown = columns[:_MOST_COLUMNS]
     more = [f"And {len(columns) - len(shown):,} more."] if len(shown) < len(columns) else []
-    return [*_table(("column", "type"), ((each["name"], each["type"]) for each in shown)), *more]
+    rows = ((each["name"], each["type"], _categories(each)) for each in shown)
+    return [*_table(("column", "type", "categories"), rows), *more]
+
+
+def _categories(column: dict[str, Any]) -> str:
+    """The first of those that training saw, and how many there were; cards of before did not have them."""
+    count = column.get("n_categories")
+    if count is None:
+        return ""
+    shown = (column["categories"] or [])[:_MOST_CATEGORIES]
+    rest = f"{count - len(shown):,} {'more' if shown else 'categories'}" if count > len(shown) else ""
+    return ", ".join([*(each[:_LONGEST_CATEGORY] for each in shown), *([rest] if rest else [])])
 
 
 def _classes(card: dict[str, Any]) -> list[str]:
     if not card["classes"]:
         return []
     codes = enumerate(card["classes"][:_MOST_COLUMNS])
-    return ["It predicts codes of classes:", *_table(("code", "class"), codes)]
+    return ["The downloaded file predicts codes of classes:", *_table(("code", "class"), codes)]
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> list[str]:

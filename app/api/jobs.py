@@ -162,7 +162,7 @@ def _begin(
             task_type=request.task_type,
             lessons=learning.gather(session, request.task_type),
             time_budget_seconds=seconds,
-            origin=_origin(),
+            origin=origin(),
         )
         return job, ("cpu",)
     dataset = datasets.get(session, owner, request.dataset_id, lock=True)
@@ -174,7 +174,7 @@ def _begin(
             dataset_id=dataset.id,
             configurations=_distinct_and_fitting(session, dataset, configurations),
             time_budget_seconds=seconds,
-            origin=_origin(),
+            origin=origin(),
         )
     else:
         job = begin_verification(
@@ -248,7 +248,7 @@ def begin_verification(
         time_budget_seconds=time_budget_seconds,
         stack=stack.model_dump(),
         stop_early=stop_early,
-        origin=_origin(),
+        origin=origin(),
         exploring=exploring,
     )
 
@@ -278,7 +278,7 @@ def as_response(detail: jobs.JobDetail) -> JobResponse:
     )
 
 
-def _origin() -> dict[str, Any]:
+def origin() -> dict[str, Any]:
     """The present request, for workers to log and trace its job under."""
     request = structlog.contextvars.get_contextvars().get("request")
     return {"request": request, "traceparent": tracing.traceparent()}

@@ -79,13 +79,13 @@ def read_artifact(
     if format == "python":
         return Response(model.script, media_type="text/x-python", headers=headers)
     return StreamingResponse(
-        _chunks(service.database, model.artifact_hash),
+        chunks_of(service.database, model.artifact_hash),
         media_type="application/octet-stream",
         headers={**headers, "X-Content-SHA256": model.artifact_hash},
     )
 
 
-def _chunks(database: Database, content_hash: str) -> Iterator[bytes]:
+def chunks_of(database: Database, content_hash: str) -> Iterator[bytes]:
     """The blob's bytes, in a session that lasts as long as the download."""
     with database.read() as session:
         yield from blobs.chunks(session, content_hash)

@@ -126,6 +126,7 @@ class Recommendation(Base):
 
 
 VERIFICATION, MEASUREMENT, RETRAINING = "verification", "measurement", "retraining"  # kinds of jobs
+PREDICTION = "prediction"  # another
 
 
 class Job(Base):
@@ -311,7 +312,23 @@ class Model(Base):
     card: Mapped[dict[str, Any]]
     script: Mapped[str] = mapped_column(Text)
     artifact_hash: Mapped[str] = mapped_column(ForeignKey("blobs.hash"), index=True)
+    onnx_hash: Mapped[str | None] = mapped_column(
+        ForeignKey("blobs.hash"), index=True
+    )  # where it converts; the card says why not
     created_at: Mapped[float] = mapped_column(default=now())
+
+
+class Prediction(Base):
+    """What a prediction's job predicts from and what it predicted, as long as either is kept."""
+
+    __tablename__ = "predictions"
+
+    task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    model_id: Mapped[str] = mapped_column(index=True)  # which may be erased since
+    input_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)  # until the job ends
+    output_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)
+    kept_until: Mapped[float | None] = mapped_column(index=True)
 
 
 class Worker(Base):

@@ -1,7 +1,8 @@
 """The functions that children run, in one module for the forkserver to import beforehand."""
 
 from workers.experiments.evaluation import measure
+from workers.experiments.predicting import predict
 from workers.experiments.stacking import stack
 from workers.training.retraining import retrain
 
-__all__ = ["measure", "retrain", "stack"]
+__all__ = ["measure", "predict", "retrain", "stack"]
