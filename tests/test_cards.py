@@ -105,3 +105,18 @@ def test_what_clients_named_cannot_become_markup() -> None:
     rows = [line for line in text.splitlines() if "javascript" in line and line.startswith("|")]
     assert len(rows) == 2
     assert [row.replace("\\|", "").count("|") for row in rows] == [4, 3]
+
+
+def test_a_card_tells_whether_there_is_an_onnx_file() -> None:
+    compared = {"max_difference": 2.5e-7, "tolerance": 1e-4, "rows": 1700}
+    there = {"available": True, "reason": None, **compared}
+    reason = "It does not convert: SplineTransformer is not converted"
+    for told, words in (
+        (None, ""),
+        (there, "on 1,700 rows the largest difference is 2\\.5e\\-07 of a probability."),
+        ({**there, "available": False, "reason": reason}, "There is no ONNX file. It does not convert"),
+    ):
+        artifact = CARD["artifact"] | ({"onnx": told} if told else {})
+        text = as_markdown("m", CARD | {"artifact": artifact})
+        assert words in text
+        assert ("ONNX" in text) is bool(told)

@@ -99,7 +99,10 @@ class Attempt:
         return True
 
     def _compute(self, folder: Path, lease: Lease) -> Outcome | None:
-        """Run the task's child while the lease lasts; None where nothing is left to apply."""
+        """Run the task's child, and a second one where its kind has something that may fail without costing the first's result.
+
+        None where nothing is left to apply.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with self.database.read() as session:
@@ -108,7 +111,17 @@ class Attempt:
                 )
         except ServiceError as error:
             return Outcome(Ending.ERROR, error=error.as_dict())
-        child = Child(function, payload, folder, limits, on_message=lease.note)
+        began = time.monotonic()
+        outcome = self._run_child(Child(function, payload, folder, limits, on_message=lease.note), lease)
+        follow_up = getattr(KINDS[self.held.kind], "follow_up", None)
+        if follow_up is None or outcome is None or outcome.value is None:
+            return outcome
+        then = follow_up(payload, limits, outcome, time.monotonic() - began)
+        second = self._run_child(Child(then.function, then.payload, folder, then.limits), lease)
+        return None if second is None else then.join(second)
+
+    def _run_child(self, child: Child, lease: Lease) -> Outcome | None:
+        """Watch a child while the lease lasts; None where nothing is left to apply."""
         child.start()
         while (outcome := child.wait()) is None:
             if self.stopping.is_set():

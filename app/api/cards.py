@@ -40,6 +40,7 @@ def as_markdown(model_id: str, card: dict[str, Any]) -> str:
         *_list(card["limits"]),
         "## To load it",
         f"```python\nskops.io.load(path, trusted={card['artifact']['trusted_types']!r})\n```",
+        *_onnx(card),
         *_table(("library", "version"), card["versions"].items()),
         f"Seed: {_text(card['seed'])}.",
     ]
@@ -122,6 +123,20 @@ def _calibration(card: dict[str, Any]) -> list[str]:
     return [
         f"Its probabilities are calibrated ({_text(told['method'])}):",
         *_table(("metric", "before", "after"), rows),
+    ]
+
+
+def _onnx(card: dict[str, Any]) -> list[str]:
+    """Whether there is a file for other runtimes; cards of before did not have it."""
+    told = card["artifact"].get("onnx")
+    if told is None:
+        return []
+    if not told["available"]:
+        return [f"There is no ONNX file. {_text(told['reason'])}"]
+    difference = _number(told["max_difference"])
+    unit = "a standard deviation" if card["task_type"] == "regression" else "a probability"
+    return [
+        f"As ONNX it predicts the same: on {told['rows']:,} rows the largest difference is {difference} of {unit}."
     ]
 
 

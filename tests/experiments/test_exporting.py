@@ -1,0 +1,184 @@
+"""Models as ONNX: what is kept predicts what the model predicts; what is not kept says why."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import skops.io
+from onnx import TensorProto
+
+from app.isolation import Ending, Limits, Outcome
+from app.metalearning.expected import describe_columns
+from app.metalearning.metrics import headline_metric
+from app.metalearning.portfolio import find_configuration
+from app.metalearning.table import TaskType, write_table
+from tests.tables import (
+    CLASSIFICATION,
+    REGRESSION,
+    combine,
+    complementary_table,
+    exactly,
+    measure,
+    mixed_table,
+    silent,
+)
+from workers.experiments import evaluation, pipelines
+from workers.experiments.contract import ARTIFACT_FILE, ONNX_FILE
+from workers.experiments.exporting import checking, child
+from workers.experiments.exporting.child import export
+from workers.experiments.exporting.graph import Graph
+from workers.tasks import stacking
+
+
+def exported(table, model: Any, folder: Path) -> dict[str, Any]:
+    """What the card would say; the file is in the folder."""
+    write_table(table, folder / "table.parquet")
+    skops.io.dump(model, folder / ARTIFACT_FILE)
+    card = {
+        "columns": describe_columns(table),
+        "target": table.target,
+        "task_type": table.task_type,
+        "classes": list(table.classes),
+        "class_type": table.class_type,
+        "artifact": {"trusted_types": skops.io.get_untrusted_types(file=folder / ARTIFACT_FILE)},
+    }
+    payload = {"table": str(folder / "table.parquet"), "folder": str(folder), "card": card}
+    told = export(payload, silent)
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert (folder / ONNX_FILE).exists() is told["available"]
+    return told
+
+
+def fitted(name: str, n_rows: int = 150) -> tuple[Any, Any]:
+    configuration = find_configuration(name)
+    table = mixed_table(configuration.task_type, n_rows)
+    data = pipelines.features(table)
+    return table, evaluation.fit_pipeline(configuration, data, table.target_values, table.task_type)
+
+
+CONVERTING = (
+    "clf-logistic_regression-default",
+    "clf-lda-shrunk",
+    "clf-gaussian_nb-default",
+    "clf-decision_tree-leaf_8",
+    "clf-lightgbm-default",
+    "clf-xgboost-default",
+    "clf-knn-5",
+    "reg-ridge-default",
+    "reg-lightgbm-default",
+    "reg-xgboost-default",
+    "reg-mlp-early",
+)
+
+
+@pytest.mark.parametrize("name", CONVERTING)
+def test_a_file_predicts_what_the_model_predicts(tmp_path: Path, name: str) -> None:
+    table, model = fitted(name)
+    told = exported(table, model, tmp_path)
+    assert told["available"], told
+    assert told["max_difference"] <= told["tolerance"] == checking.TOLERANCE
+    assert told["rows"] == 300  # as many again have gaps and unknown categories
+    content, data = (tmp_path / ONNX_FILE).read_bytes(), pipelines.features(table)
+    if table.task_type is CLASSIFICATION:
+        wanted = model.predict_proba(data)
+        np.testing.assert_allclose(checking.run(content, data, "probabilities"), wanted, atol=1e-4)
+        labels = [table.classes[code] for code in wanted.argmax(axis=1)]
+        assert np.mean(checking.run(content, data, "label") == np.array(labels)) > 0.99
+    else:
+        wanted = model.predict(data)
+        np.testing.assert_allclose(
+            checking.run(content, data, "prediction"), wanted, atol=1e-4 * wanted.std()
+        )
+    kinds = {
+        each.name: each.type.tensor_type.elem_type for each in onnx.load_from_string(content).graph.input
+    }
+    assert kinds == {
+        each.name: TensorProto.STRING if each.type == "categorical" else TensorProto.DOUBLE
+        for each in table.columns
+    }
+
+
+@pytest.mark.parametrize("task_type", list(TaskType))
+def test_a_stack_of_weighted_members_is_one_file(tmp_path: Path, task_type: TaskType) -> None:
+    names = {
+        CLASSIFICATION: ("clf-logistic_regression-default", "clf-decision_tree-leaf_8"),
+        REGRESSION: ("reg-ridge-default", "reg-decision_tree-leaf_8"),
+    }[task_type]
+    table = complementary_table(task_type)
+    metric = headline_metric(task_type, 2).name
+    card = combine(table, [measure(table, name, tmp_path) for name in names], metric, tmp_path)["card"]
+    assert card["winner"] == "stack"
+    model = skops.io.load(tmp_path / ARTIFACT_FILE, trusted=card["artifact"]["trusted_types"])
+    told = exported(table, model, tmp_path)
+    assert told["available"], told
+
+
+def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
+    table, model = fitted("clf-explainable_boosting-additive", 80)
+    told = exported(table, model, tmp_path)
+    assert not told["available"]
+    assert "ExplainableBoosting" in told["reason"]
+    assert told["max_difference"] is told["rows"] is None
+
+
+def test_a_file_that_predicts_something_else_is_not_kept(tmp_path: Path, monkeypatch) -> None:
+    table, model = fitted("reg-ridge-default")
+    numbers = Graph.numbers
+    monkeypatch.setattr(Graph, "numbers", lambda graph, values: numbers(graph, np.asarray(values) * 1.01))
+    told = exported(table, model, tmp_path)
+    assert (told["available"], told["reason"]) == (False, "Its predictions differ from those of the model.")
+    assert told["max_difference"] > checking.TOLERANCE
+
+
+def test_what_the_runtime_refuses_is_told(tmp_path: Path, monkeypatch) -> None:
+    table, model = fitted("reg-ridge-default")
+    monkeypatch.setattr(child, "converted", lambda *_: SimpleNamespace(SerializeToString=lambda: b"no model"))
+    told = exported(table, model, tmp_path)
+    assert told["reason"].startswith("ONNX Runtime does not run it")
+
+
+@pytest.mark.parametrize(("columns", "words"), [(("", "b"), "empty string"), (("a", "b"), "label")])
+def test_what_cannot_be_told_apart_does_not_convert(
+    tmp_path: Path, columns: tuple[str, str], words: str
+) -> None:
+    name = "kind" if columns[0] == "" else "label"
+    values = {"x": np.arange(60.0), name: list(columns) * 30}
+    table = exactly(values, ["no", "yes", "no", "no", "yes", "yes"] * 10, categorical=(name,))
+    configuration = find_configuration("clf-decision_tree-leaf_8")
+    data = pipelines.features(table)
+    model = evaluation.fit_pipeline(configuration, data, table.target_values, CLASSIFICATION)
+    assert words in exported(table, model, tmp_path)["reason"]
+
+
+def test_disturbed_rows_have_gaps_and_unknown_categories() -> None:
+    data = pipelines.features(mixed_table(CLASSIFICATION, 100))
+    disturbed = checking.sample(data).iloc[100:]
+    assert disturbed.isna().mean().between(0.1, 0.5).all()
+    assert 0 < (disturbed["colour"] == "a category that training has not seen").mean() < 0.2
+
+
+def test_whatever_becomes_of_the_export_the_model_is_there() -> None:
+    card = {"artifact": {"format": "skops", "trusted_types": []}}
+    stacked = Outcome(Ending.OK, value={"result": {"winner": "x"}, "card": card})
+    payload = {"table": "t", "folder": "f", "seconds": 20.0}
+    follow = stacking.follow_up(payload, Limits(20.0, 1 << 30), stacked, 12.0)
+    assert (follow.limits.wall_seconds, follow.limits.memory_bytes) == (8.0, 1 << 30)
+    assert (
+        stacking.follow_up({**payload, "seconds": 900}, Limits(20, 1), stacked, 2).limits.wall_seconds == 30
+    )
+    for ending, words in (
+        (Ending.TIMEOUT, "longer than there was time"),
+        (Ending.MEMORY, "more memory"),
+        (Ending.CRASH, "ended by crash"),
+        (Ending.ERROR, "ended by error"),
+    ):
+        joined = follow.join(Outcome(ending))
+        assert joined.ending is Ending.OK
+        assert joined.value["result"] == {"winner": "x"}
+        told = joined.value["card"]["artifact"]["onnx"]
+        assert not told["available"]
+        assert words in told["reason"]
