@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 import skops.io
 from onnx import TensorProto
+from sklearn.preprocessing import QuantileTransformer, SplineTransformer
+from sklearn.svm import SVR
 
 from app.isolation import Ending, Limits, Outcome
 from app.metalearning.expected import describe_columns
@@ -25,12 +28,15 @@ from tests.tables import (
     measure,
     mixed_table,
     silent,
+    typed,
 )
 from workers.experiments import evaluation, pipelines
 from workers.experiments.contract import ARTIFACT_FILE, ONNX_FILE
 from workers.experiments.exporting import checking, child
 from workers.experiments.exporting.child import export
+from workers.experiments.exporting.curves import normal_ranks, splines
 from workers.experiments.exporting.graph import Graph
+from workers.experiments.exporting.kernels import support_vectors
 from workers.tasks import stacking
 
 
@@ -67,7 +73,19 @@ CONVERTING = (
     "clf-decision_tree-leaf_8",
     "clf-lightgbm-default",
     "clf-xgboost-default",
-    "clf-knn-5",
+    "clf-knn-25_weighted",
+    "clf-random_forest-leaf_3",
+    "clf-hist_gradient_boosting-shallow",
+    "clf-svm-rbf",
+    "clf-explainable_boosting-pairs",
+    "clf-spline-mild",
+    "reg-bayesian_ridge-ranked",
+    "reg-catboost-shallow",
+    "reg-extra_trees-leaf_3",
+    "reg-hist_gradient_boosting-shallow",
+    "reg-knn-12_manhattan",
+    "reg-nystroem-200",
+    "reg-svm-poly",
     "reg-ridge-default",
     "reg-lightgbm-default",
     "reg-xgboost-default",
@@ -102,6 +120,36 @@ def test_a_file_predicts_what_the_model_predicts(tmp_path: Path, name: str) -> N
     }
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "clf-lda-default",
+        "clf-logistic_regression-default",
+        "clf-gaussian_nb-default",
+        "clf-decision_tree-leaf_8",
+        "clf-hist_gradient_boosting-shallow",
+        "clf-explainable_boosting-additive",
+        "clf-lightgbm-default",
+        "clf-xgboost-default",
+        "clf-catboost-shallow",
+        "clf-linear_svm-default",
+        "clf-mlp-small",
+    ],
+)
+def test_of_two_classes_it_is_the_same(tmp_path: Path, name: str) -> None:
+    """Many learners have one score for two classes, and as many for more."""
+    random = np.random.default_rng(0)
+    numbers = random.normal(size=(2, 120))
+    labels = ["yes" if each > 0 else "no" for each in numbers.sum(axis=0) + random.normal(size=120) / 2]
+    table = typed({"a": numbers[0], "b": numbers[1], "y": labels}, "y")
+    configuration = find_configuration(name)
+    model = evaluation.fit_pipeline(
+        configuration, pipelines.features(table), table.target_values, CLASSIFICATION
+    )
+    told = exported(table, model, tmp_path)
+    assert told["available"], told
+
+
 @pytest.mark.parametrize("task_type", list(TaskType))
 def test_a_stack_of_weighted_members_is_one_file(tmp_path: Path, task_type: TaskType) -> None:
     names = {
@@ -118,10 +166,10 @@ def test_a_stack_of_weighted_members_is_one_file(tmp_path: Path, task_type: Task
 
 
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
-    table, model = fitted("clf-explainable_boosting-additive", 80)
+    table, model = fitted("clf-gaussian_process-rbf", 80)
     told = exported(table, model, tmp_path)
     assert not told["available"]
-    assert "ExplainableBoosting" in told["reason"]
+    assert told["reason"].endswith("there is no converter for Gaussian processes that classify")
     assert told["max_difference"] is told["rows"] is None
 
 
@@ -152,6 +200,45 @@ def test_what_cannot_be_told_apart_does_not_convert(
     data = pipelines.features(table)
     model = evaluation.fit_pipeline(configuration, data, table.target_values, CLASSIFICATION)
     assert words in exported(table, model, tmp_path)["reason"]
+
+
+def of_matrix(convert, fitted: Any, matrix: np.ndarray) -> np.ndarray:
+    """What a part of a graph makes of a matrix."""
+    graph = Graph()
+    columns = [graph.input(f"x{place}", TensorProto.DOUBLE) for place in range(matrix.shape[1])]
+    found = convert(graph, fitted, graph.add("Concat", *columns, axis=1))
+    graph.output("y", found, TensorProto.DOUBLE, None)
+    model = graph.model("")
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    data = pd.DataFrame({f"x{place}": matrix[:, place] for place in range(matrix.shape[1])})
+    return checking.run(model.SerializeToString(), data, "y")
+
+
+def test_ranks_are_those_of_scikit_learn_also_at_jumps_and_ends() -> None:
+    random = np.random.default_rng(0)
+    training = np.column_stack([random.normal(size=500), random.integers(0, 4, 500), np.full(500, 3.0)])
+    fitted = QuantileTransformer(output_distribution="normal", n_quantiles=200, random_state=0).fit(training)
+    far = np.array([[-9.0, -1.0, 2.0], [9.0, 5.0, 4.0], [training[:, 0].min(), 0.0, 3.0], [0.0, 1.5, 3.0]])
+    rows = np.vstack([training, training + random.normal(size=(500, 3)) / 3, far])
+    np.testing.assert_allclose(of_matrix(normal_ranks, fitted, rows), fitted.transform(rows), atol=1e-12)
+
+
+def test_splines_are_those_of_scikit_learn_also_outside() -> None:
+    random = np.random.default_rng(0)
+    training = np.column_stack([random.normal(size=300), random.exponential(size=300)])
+    fitted = SplineTransformer(n_knots=6, knots="quantile", extrapolation="linear").fit(training)
+    rows = np.vstack([training, 3 * training - 2])
+    np.testing.assert_allclose(of_matrix(splines, fitted, rows), fitted.transform(rows), atol=1e-10)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "poly", "sigmoid"])
+def test_support_vectors_are_those_of_scikit_learn(kernel: str) -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(80, 3))
+    fitted = SVR(kernel=kernel, coef0=0.5, degree=2).fit(rows, rows[:, 0] ** 2)
+    found = of_matrix(support_vectors, fitted, rows)
+    np.testing.assert_allclose(found[:, 0], fitted.predict(rows), atol=1e-10)
 
 
 def test_disturbed_rows_have_gaps_and_unknown_categories() -> None:

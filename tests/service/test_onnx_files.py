@@ -52,7 +52,7 @@ def test_where_there_is_no_file_the_card_and_the_answer_say_why(
 ) -> None:
     path = tmp_path / "iris.csv"
     path.write_bytes(data.iris())
-    model = fitted(deployment, path, "clf-explainable_boosting-additive")
+    model = fitted(deployment, path, "clf-gaussian_process-rbf")
     told = model["card"]["artifact"]["onnx"]
     assert not told["available"]
     assert "onnx" not in model["artifact"]

@@ -16,7 +16,8 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType
 
-from workers.experiments.exporting import trees
+from workers.experiments.exporting import kernels, trees
+from workers.experiments.exporting.additive import summed_tables
 from workers.experiments.exporting.graph import ML, ML_OPSET, OPSET, CannotConvertError, Graph
 
 _INPUT = "X"
@@ -61,17 +62,29 @@ def _histograms(graph: Graph, estimator: Any, matrix: str) -> str:
     raw = graph.as_float64(trees.summed(graph, trees.of_histograms(estimator), matrix, np.float64))
     baseline = np.asarray(estimator._baseline_prediction, dtype=np.float64).reshape(1, -1)  # noqa: SLF001
     raw = graph.add("Add", raw, graph.numbers(baseline))
-    if not hasattr(estimator, "classes_"):
-        return raw
-    if len(estimator.classes_) > 2:
-        return graph.add("Softmax", raw, axis=1)
-    positive = graph.add("Sigmoid", raw)
-    return graph.add("Concat", graph.add("Sub", graph.numbers([[1.0]]), positive), positive, axis=1)
+    return graph.shares(raw, baseline.size) if hasattr(estimator, "classes_") else raw
 
 
 def _forest(graph: Graph, estimator: Any, matrix: str) -> str:
     single = graph.cast(matrix, TensorProto.FLOAT)  # as scikit-learn compares them
     return graph.as_float64(trees.summed(graph, trees.of_forest(estimator), single, np.float32))
+
+
+def _neighbours(graph: Graph, estimator: Any, matrix: str) -> str:
+    """Where there are few; many of them skl2onnx goes through one by one, at equal weights and by Euclid alone."""
+    convert = kernels.neighbours if kernels.can_compare(estimator) else _scikit_learn
+    return convert(graph, estimator, matrix)
+
+
+def _discriminants(graph: Graph, estimator: Any, matrix: str) -> str:
+    """By hand, for of two classes skl2onnx makes other probabilities than scikit-learn."""
+    products = graph.add("MatMul", matrix, graph.numbers(estimator.coef_.T))
+    scores = graph.add("Add", products, graph.numbers(estimator.intercept_))
+    return graph.shares(scores, len(estimator.intercept_))
+
+
+def _gaussian_process(*_: Any) -> str:
+    raise CannotConvertError("there is no converter for Gaussian processes that classify")
 
 
 def _scikit_learn(graph: Graph, estimator: Any, matrix: str) -> str:
@@ -125,7 +138,12 @@ _CONVERTERS: dict[str, Callable[[Graph, Any, str], str]] = {
     "DecisionTree": _forest,
     "RandomForest": _forest,
     "ExtraTrees": _forest,
+    "GaussianProcessClassifier": _gaussian_process,
+    "LinearDiscriminantAnalysis": _discriminants,
     "HistGradientBoosting": _histograms,
+    "ExplainableBoosting": summed_tables,
+    "KNeighbors": _neighbours,
+    "SVR": kernels.support_vectors,
     "LGBM": _lightgbm,
     "XGB": _xgboost,
     "CatBoost": _catboost,

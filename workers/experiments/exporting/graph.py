@@ -50,6 +50,12 @@ class Graph:
         self._nodes.append(helper.make_node(operator, list(inputs), [name], domain=domain, **attributes))
         return name
 
+    def add_pair(self, operator: str, *inputs: str, **attributes: Any) -> tuple[str, str]:
+        """A node with two outputs; their names."""
+        names = (self._new_name(), self._new_name())
+        self._nodes.append(helper.make_node(operator, list(inputs), list(names), **attributes))
+        return names
+
     def constant(self, values: Array) -> str:
         """A constant; its name."""
         name = self._new_name()
@@ -67,6 +73,13 @@ class Graph:
     def as_float64(self, value: str) -> str:
         """The value as float64."""
         return self.cast(value, TensorProto.DOUBLE)
+
+    def shares(self, scores: str, n_scores: int) -> str:
+        """Probabilities of shape (rows, classes) of scores per class, or of one score, that of the second of two classes."""
+        if n_scores > 1:
+            return self.add("Softmax", scores, axis=1)
+        positive = self.add("Sigmoid", scores)
+        return self.add("Concat", self.add("Sub", self.numbers([[1.0]]), positive), positive, axis=1)
 
     def take_in(self, model: onnx.ModelProto, value: str, wanted: str) -> str:
         """The nodes of a model of one input, under names of ours; the name of the value that it calls `wanted`."""

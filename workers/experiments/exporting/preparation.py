@@ -1,10 +1,13 @@
 """The steps before the estimator: gaps filled, numbers scaled, categories as columns or codes, all in float64."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from workers.experiments.exporting.curves import normal_ranks, splines
 from workers.experiments.exporting.graph import ML, CannotConvertError, Graph
+from workers.experiments.exporting.kernels import nystroem
 
 MISSING = ""  # how a missing category is written: strings have no NaN
 
@@ -32,24 +35,32 @@ def step(graph: Graph, fitted: Any, matrix: str) -> str:
 
     Raises: CannotConvertError.
     """
-    match type(fitted).__name__:
-        case "Pipeline":
-            for each in fitted:
-                matrix = step(graph, each, matrix)
-            return matrix
-        case "FunctionTransformer":
-            if fitted.func is None:
-                return matrix
-        case "SimpleImputer":
-            return graph.add(
-                "Where", graph.add("IsNaN", matrix), graph.numbers(fitted.statistics_[None, :]), matrix
-            )
-        case "StandardScaler":
-            centred = graph.add("Sub", matrix, graph.numbers(fitted.mean_[None, :]))
-            return graph.add("Div", centred, graph.numbers(fitted.scale_[None, :]))
-        case "Nystroem":
-            return _nystroem(graph, fitted, matrix)
-    raise CannotConvertError(f"there is no converter for {type(fitted).__name__}")
+    convert = _CONVERTERS.get(type(fitted).__name__)
+    if convert is None:
+        raise CannotConvertError(f"there is no converter for {type(fitted).__name__}")
+    return convert(graph, fitted, matrix)
+
+
+def _steps(graph: Graph, fitted: Any, matrix: str) -> str:
+    for each in fitted:
+        matrix = step(graph, each, matrix)
+    return matrix
+
+
+def _unchanged(_: Graph, fitted: Any, matrix: str) -> str:
+    if fitted.func is not None:
+        raise CannotConvertError("there is no converter for a function of Python")
+    return matrix
+
+
+def _without_gaps(graph: Graph, fitted: Any, matrix: str) -> str:
+    is_gap = graph.add("IsNaN", matrix)
+    return graph.add("Where", is_gap, graph.numbers(fitted.statistics_[None, :]), matrix)
+
+
+def _scaled(graph: Graph, fitted: Any, matrix: str) -> str:
+    centred = graph.add("Sub", matrix, graph.numbers(fitted.mean_[None, :]))
+    return graph.add("Div", centred, graph.numbers(fitted.scale_[None, :]))
 
 
 def _part(graph: Graph, fitted: Any, values: list[str]) -> str:
@@ -110,21 +121,6 @@ def _indicators(graph: Graph, encoder: Any, place: int, value: str) -> str:
     return graph.as_float64(graph.add("Equal", found, positions))
 
 
-def _nystroem(graph: Graph, fitted: Any, matrix: str) -> str:
-    """Gaussians around the components, times the normalisation."""
-    if fitted.kernel != "rbf":
-        raise CannotConvertError(f"there is no converter for Nystroem with the kernel {fitted.kernel}")
-    components = fitted.components_
-    gamma = 1.0 / components.shape[1] if fitted.gamma is None else fitted.gamma
-    axes = graph.constant(np.array([1], dtype=np.int64))
-    squares = graph.add("ReduceSum", graph.add("Mul", matrix, matrix), axes, keepdims=1)
-    products = graph.add("MatMul", matrix, graph.numbers(2.0 * components.T))
-    of_components = graph.numbers((components**2).sum(axis=1)[None, :])
-    distances = graph.add("Add", graph.add("Sub", squares, products), of_components)
-    kernel = graph.add("Exp", graph.add("Mul", distances, graph.numbers(-gamma)))
-    return graph.add("MatMul", kernel, graph.numbers(fitted.normalization_.T))
-
-
 def _is_missing(category: Any) -> bool:
     return category is None or (isinstance(category, float) and np.isnan(category))
 
@@ -132,3 +128,14 @@ def _is_missing(category: Any) -> bool:
 def _check_keys(keys: list[str]) -> None:
     if MISSING in keys:
         raise CannotConvertError("the empty string is a category, and stands for missing ones in ONNX")
+
+
+_CONVERTERS: dict[str, Callable[[Graph, Any, str], str]] = {
+    "Pipeline": _steps,
+    "FunctionTransformer": _unchanged,
+    "SimpleImputer": _without_gaps,
+    "StandardScaler": _scaled,
+    "QuantileTransformer": normal_ranks,
+    "SplineTransformer": splines,
+    "Nystroem": nystroem,
+}
