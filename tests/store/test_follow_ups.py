@@ -1,5 +1,6 @@
 """What a task does once its result is there may fail in every way, and the result stays."""
 
+import errno
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.config import Settings
-from app.isolation import Ending, Limits, Outcome
+from app.isolation import Child, Ending, Limits, Outcome
 from app.store.database import Database
 from app.store.tables import Experiment, Task
 from tests.store.test_claiming import begin_job, claim
@@ -26,6 +27,7 @@ LIMITS = Limits(30.0, 4 << 30)
         ("echo", "echo", (Ending.OK, Ending.OK)),
         ("echo", "segfault", (Ending.OK, Ending.CRASH)),
         ("echo", "stumble", (Ending.OK, Ending.ERROR)),
+        ("echo", "nowhere", (Ending.OK, Ending.CRASH)),
         ("refuse", "echo", (Ending.ERROR, None)),
     ],
 )
@@ -48,7 +50,9 @@ def test_a_second_child_costs_the_first_ones_result_nothing(
         def join(exported: Outcome) -> Outcome:
             return Outcome(outcome.ending, value={"second": exported.ending})
 
-        return SimpleNamespace(function=f"tests.children:{second}", payload={}, limits=LIMITS, join=join)
+        return SimpleNamespace(
+            function=f"tests.children:{second}", payload={}, limits=LIMITS, kind="second", join=join
+        )
 
     def apply(session: Any, held: Any, outcome: Outcome, folder: Path) -> None:
         seen.append((outcome.ending, outcome.value and outcome.value["second"]))
@@ -58,6 +62,14 @@ def test_a_second_child_costs_the_first_ones_result_nothing(
     def load(*_: object) -> tuple[str, dict[str, Any], Limits]:
         return f"tests.children:{first}", {"of": "the first"}, LIMITS
 
+    start = Child.start
+
+    def start_where_there_is_room(child: Child) -> None:
+        if child.function.endswith("nowhere"):
+            raise OSError(errno.EAGAIN, "no process is left")
+        start(child)
+
+    monkeypatch.setattr(Child, "start", start_where_there_is_room)
     kind = SimpleNamespace(load=load, apply=apply, follow_up=follow_up)
     monkeypatch.setitem(KINDS, "experiment", kind)
     begin_job(database, 1)

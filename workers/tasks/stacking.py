@@ -39,6 +39,7 @@ class FollowUp:
     payload: dict[str, Any]
     limits: Limits
     stacked: Outcome
+    kind: str = "exporting"  # as its end is counted
 
     def join(self, exported: Outcome) -> Outcome:
         """What stacking left, its card with what became of ONNX."""
