@@ -16,6 +16,7 @@ from app.store.tables import Blob, Job, Model, Prediction, Task
 from app.store.tasks import Claim
 from tests.store.test_claiming import begin_job as begin_verification
 from tests.store.test_claiming import claim, write
+from tests.store.test_keeping import _migrate_to as migrate_to
 from tests.store.verified import SECRET, places, verified
 from workers.experiments.contract import ANSWER_FILE
 from workers.retention import erase_expired
@@ -205,6 +206,30 @@ def test_somebody_elses_model_is_not_there_and_a_verification_predicts_nothing(
         models.get(session, "somebody", model.id, lock=True)
     with database.read() as session, pytest.raises(PredictionNotFoundError):
         predictions.of_job(session, model.job_id)
+
+
+def test_a_version_that_knows_no_predictions_has_none_left(database: Database, tmp_path: Path) -> None:
+    model = model_of(database, tmp_path)
+    before = n_blobs(database)
+    (tmp_path / "onnx").write_bytes(b"a graph")
+    write(
+        database,
+        lambda session: session.execute(
+            update(Model).values(onnx_hash=blobs.put(session, tmp_path / "onnx"))
+        ),
+    )
+    done, waiting = begin(database, model), begin(database, model, b"other rows")
+    apply(database, claim(database), answered(tmp_path), tmp_path)
+    assert n_blobs(database) == before + 3
+    migrate_to(database, "0009")
+    migrate_to(database, "head")
+    assert n_blobs(database) == before
+    with database.read() as session:
+        left = set(session.scalars(select(Job.id)))
+        assert session.scalars(select(Model.onnx_hash)).all() == [None]
+        assert session.scalar(select(func.count()).select_from(Prediction)) == 0
+    assert left == {model.job_id}
+    assert {done, waiting}.isdisjoint(left)
 
 
 def test_a_prediction_goes_before_the_owners_experiments(database: Database, tmp_path: Path) -> None:
