@@ -161,7 +161,7 @@ def _classes(card: dict[str, Any]) -> list[str]:
     if not card["classes"]:
         return []
     codes = enumerate(card["classes"][:_MOST_COLUMNS])
-    return ["The downloaded file predicts codes of classes:", *_table(("code", "class"), codes)]
+    return ["The skops file predicts codes of classes:", *_table(("code", "class"), codes)]
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> list[str]:

@@ -18,11 +18,11 @@ from app.isolation import Ending, Limits, Outcome
 from app.metalearning.expected import describe_columns
 from app.metalearning.metrics import headline_metric
 from app.metalearning.portfolio import find_configuration
-from app.metalearning.table import TaskType, write_table
+from app.metalearning.protocol import splits
+from app.metalearning.table import write_table
 from tests.tables import (
     CLASSIFICATION,
     REGRESSION,
-    combine,
     complementary_table,
     exactly,
     measure,
@@ -32,15 +32,18 @@ from tests.tables import (
 )
 from workers.experiments import evaluation, pipelines
 from workers.experiments.contract import ARTIFACT_FILE, ONNX_FILE
+from workers.experiments.ensembling import make_stack
 from workers.experiments.exporting import checking, child
 from workers.experiments.exporting.child import export
-from workers.experiments.exporting.curves import normal_ranks, splines
+from workers.experiments.exporting.curves import normal_ranks
+from workers.experiments.exporting.curves import splines as splines_of
 from workers.experiments.exporting.graph import Graph
 from workers.experiments.exporting.kernels import support_vectors
+from workers.experiments.measured import load_measured
 from workers.tasks import stacking
 
 
-def exported(table, model: Any, folder: Path) -> dict[str, Any]:
+def export_of(table, model: Any, folder: Path) -> dict[str, Any]:
     """What the card would say; the file is in the folder."""
     write_table(table, folder / "table.parquet")
     skops.io.dump(model, folder / ARTIFACT_FILE)
@@ -96,7 +99,7 @@ CONVERTING = (
 @pytest.mark.parametrize("name", CONVERTING)
 def test_a_file_predicts_what_the_model_predicts(tmp_path: Path, name: str) -> None:
     table, model = fitted(name)
-    told = exported(table, model, tmp_path)
+    told = export_of(table, model, tmp_path)
     assert told["available"], told
     assert told["max_difference"] <= told["tolerance"] == checking.TOLERANCE
     assert told["rows"] == 300  # as many again have gaps and unknown categories
@@ -146,28 +149,39 @@ def test_of_two_classes_it_is_the_same(tmp_path: Path, name: str) -> None:
     model = evaluation.fit_pipeline(
         configuration, pipelines.features(table), table.target_values, CLASSIFICATION
     )
-    told = exported(table, model, tmp_path)
+    told = export_of(table, model, tmp_path)
     assert told["available"], told
 
 
-@pytest.mark.parametrize("task_type", list(TaskType))
-def test_a_stack_of_weighted_members_is_one_file(tmp_path: Path, task_type: TaskType) -> None:
-    names = {
-        CLASSIFICATION: ("clf-logistic_regression-default", "clf-decision_tree-leaf_8"),
-        REGRESSION: ("reg-ridge-default", "reg-decision_tree-leaf_8"),
-    }[task_type]
-    table = complementary_table(task_type)
-    metric = headline_metric(task_type, 2).name
-    card = combine(table, [measure(table, name, tmp_path) for name in names], metric, tmp_path)["card"]
-    assert card["winner"] == "stack"
-    model = skops.io.load(tmp_path / ARTIFACT_FILE, trusted=card["artifact"]["trusted_types"])
-    told = exported(table, model, tmp_path)
+STACKED = {
+    CLASSIFICATION: ("clf-logistic_regression-default", "clf-decision_tree-leaf_8"),
+    REGRESSION: ("reg-ridge-default", "reg-decision_tree-leaf_8"),
+}
+TABLES = {
+    "two classes": complementary_table(CLASSIFICATION),
+    "three classes": mixed_table(CLASSIFICATION, 200),
+    "numbers": complementary_table(REGRESSION),
+}
+
+
+@pytest.mark.parametrize(
+    ("meta_model", "layers"), [("selection", 1), ("linear", 1), ("boosting", 1), ("least_squares", 2)]
+)
+@pytest.mark.parametrize("target", TABLES)
+def test_a_stack_is_one_file(tmp_path: Path, target: str, meta_model: str, layers: int) -> None:
+    table = TABLES[target]
+    members = [load_measured(measure(table, name, tmp_path)) for name in STACKED[table.task_type]]
+    metric = headline_metric(table.task_type, len(table.classes))
+    expression = make_stack(table, members, metric, splits.plan(table), meta_model, layers).expression
+    values = table.target_values.astype(int) if table.classes else table.target_values
+    model = pipelines.build(expression).fit(pipelines.features(table), values)
+    told = export_of(table, model, tmp_path)
     assert told["available"], told
 
 
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     table, model = fitted("clf-gaussian_process-rbf", 80)
-    told = exported(table, model, tmp_path)
+    told = export_of(table, model, tmp_path)
     assert not told["available"]
     assert told["reason"].endswith("there is no converter for Gaussian processes that classify")
     assert told["max_difference"] is told["rows"] is None
@@ -177,7 +191,7 @@ def test_a_file_that_predicts_something_else_is_not_kept(tmp_path: Path, monkeyp
     table, model = fitted("reg-ridge-default")
     numbers = Graph.numbers
     monkeypatch.setattr(Graph, "numbers", lambda graph, values: numbers(graph, np.asarray(values) * 1.01))
-    told = exported(table, model, tmp_path)
+    told = export_of(table, model, tmp_path)
     assert (told["available"], told["reason"]) == (False, "Its predictions differ from those of the model.")
     assert told["max_difference"] > checking.TOLERANCE
 
@@ -185,7 +199,7 @@ def test_a_file_that_predicts_something_else_is_not_kept(tmp_path: Path, monkeyp
 def test_what_the_runtime_refuses_is_told(tmp_path: Path, monkeypatch) -> None:
     table, model = fitted("reg-ridge-default")
     monkeypatch.setattr(child, "converted", lambda *_: SimpleNamespace(SerializeToString=lambda: b"no model"))
-    told = exported(table, model, tmp_path)
+    told = export_of(table, model, tmp_path)
     assert told["reason"].startswith("ONNX Runtime does not run it")
 
 
@@ -199,7 +213,7 @@ def test_what_cannot_be_told_apart_does_not_convert(
     configuration = find_configuration("clf-decision_tree-leaf_8")
     data = pipelines.features(table)
     model = evaluation.fit_pipeline(configuration, data, table.target_values, CLASSIFICATION)
-    assert words in exported(table, model, tmp_path)["reason"]
+    assert words in export_of(table, model, tmp_path)["reason"]
 
 
 def of_matrix(convert, fitted: Any, matrix: np.ndarray) -> np.ndarray:
@@ -229,7 +243,7 @@ def test_splines_are_those_of_scikit_learn_also_outside() -> None:
     training = np.column_stack([random.normal(size=300), random.exponential(size=300)])
     fitted = SplineTransformer(n_knots=6, knots="quantile", extrapolation="linear").fit(training)
     rows = np.vstack([training, 3 * training - 2])
-    np.testing.assert_allclose(of_matrix(splines, fitted, rows), fitted.transform(rows), atol=1e-10)
+    np.testing.assert_allclose(of_matrix(splines_of, fitted, rows), fitted.transform(rows), atol=1e-10)
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "poly", "sigmoid"])
@@ -257,13 +271,14 @@ def test_whatever_becomes_of_the_export_the_model_is_there() -> None:
     assert (
         stacking.follow_up({**payload, "seconds": 900}, Limits(20, 1), stacked, 2).limits.wall_seconds == 30
     )
-    for ending, words in (
-        (Ending.TIMEOUT, "longer than there was time"),
-        (Ending.MEMORY, "more memory"),
-        (Ending.CRASH, "ended by crash"),
-        (Ending.ERROR, "ended by error"),
+    for exported, words in (
+        (Outcome(Ending.TIMEOUT), "longer than there was time"),
+        (Outcome(Ending.MEMORY), "more memory"),
+        (Outcome(Ending.CRASH), "ended by crash"),
+        (Outcome(Ending.ERROR, error={"code": "internal_error", "detail": "1 / 0"}), "ended by error"),
+        (Outcome(Ending.ERROR, error={"code": "machine_exhausted", "detail": "No disk."}), "No disk."),
     ):
-        joined = follow.join(Outcome(ending))
+        joined = follow.join(exported)
         assert joined.ending is Ending.OK
         assert joined.value["result"] == {"winner": "x"}
         told = joined.value["card"]["artifact"]["onnx"]

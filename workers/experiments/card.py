@@ -56,7 +56,7 @@ def make_card(
         "calibration": result.get("calibration"),
         "limits": [
             _validity(table),
-            "The downloaded file of a classifier predicts class codes: positions in `classes`.",
+            "The skops file of a classifier predicts class codes: positions in `classes`.",
             _optimism(result),
             *(
                 f"{name} scored better and {reason}."

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.errors import MachineError
 from app.isolation import Ending, Limits, Outcome
 from app.store import blobs, budgets, jobs
 from app.store.ids import new_id
@@ -44,9 +45,12 @@ class FollowUp:
     def join(self, exported: Outcome) -> Outcome:
         """What stacking left, its card with what became of ONNX."""
         assert self.stacked.value is not None, "only what was fitted is exported"
+        because = _WHY_NO_ONNX.get(exported.ending, f"Converting it ended by {exported.ending}.")
+        if exported.error is not None and exported.error["code"] == MachineError.code:
+            because = exported.error["detail"]
         told = exported.value or {
             "available": False,
-            "reason": _WHY_NO_ONNX.get(exported.ending, f"Converting it ended by {exported.ending}."),
+            "reason": because,
             "max_difference": None,
             "tolerance": None,
             "rows": None,
