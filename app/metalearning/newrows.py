@@ -19,7 +19,11 @@ from app.metalearning.table import Table
 MOST_ROWS = 100_000
 MOST_PREDICTIONS = 2_000_000  # numbers in an answer: rows times classes
 _BEYOND_INT64 = 2**63
-_MOST_TOLD = 20  # names or values of a kind in an answer
+_MOST_VALUES, _MOST_NAMES, _LONGEST = (
+    20,
+    200,
+    100,
+)  # what is told of each kind, so that no answer outgrows its rows
 
 Cell = str | float | bool | None
 
@@ -42,32 +46,39 @@ class NewRows:
         """What the answer says beside the predictions."""
         return {
             "n_rows": self.table.n_rows,
-            "ignored_columns": list(self.ignored_columns),
+            "ignored_columns": _shown(self.ignored_columns),
             "target_ignored": self.target_ignored,
             "unknown_categories": {
                 name: {
-                    "values": sorted(counts)[:_MOST_TOLD],
+                    "values": [each[:_LONGEST] for each in sorted(counts)[:_MOST_VALUES]],
                     "n_values": len(counts),
                     "n_rows": sum(counts.values()),
                 }
-                for name, counts in self.unknown_categories.items()
+                for name, counts in list(self.unknown_categories.items())[:_MOST_NAMES]
             },
-            "unchecked_columns": list(self.unchecked_columns),
+            "unchecked_columns": _shown(self.unchecked_columns),
         }
 
 
-def frame_of(rows: Sequence[dict[str, Cell]]) -> pa.Table:
+def frame_of(rows: Sequence[dict[str, Cell]], expected: Expected) -> pa.Table:
     """Rows of named cells as columns; a name that a row lacks is missing there.
 
-    A column whose cells are of several kinds holds them as they are written.
+    A column whose cells are of several kinds holds them as they are written. Of columns that are not expected the names
+    alone are there: rows of a thousand names each cost no more than those of a few.
 
     Raises: NoRowsError, UnreadableEncodingError.
     """
     if not rows:
         raise _nothing()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = [_column([row.get(name) for row in rows]) for name in names]
-    return pa.table(columns, names=distinct_names(names)[0])
+    originals = list(dict.fromkeys(name for row in rows for name in row))
+    names, _ = distinct_names(originals)
+    wanted = {each.column.name for each in expected.columns}
+    nothing = pa.nulls(len(rows))
+    columns = [
+        _column([row.get(original) for row in rows]) if name in wanted else nothing
+        for original, name in zip(originals, names, strict=True)
+    ]
+    return pa.table(columns, names=names)
 
 
 def read_rows(path: Path, expected: Expected, reading: dict[str, Any]) -> tuple[pa.Table, str]:
@@ -114,6 +125,10 @@ def as_expected(frame: pa.Table, expected: Expected, decimal: str = ".") -> NewR
         ),
         columns_with_gaps=tuple(name for name, column in found.items() if column.values.null_count),
     )
+
+
+def _shown(names: Sequence[str]) -> list[str]:
+    return [name[:_LONGEST] for name in names[:_MOST_NAMES]]
 
 
 def _column(cells: list[Cell]) -> pa.Array:
@@ -166,9 +181,9 @@ def _check_columns(given: list[str], wanted: list[str]) -> None:
     raise ColumnMissingError(
         f"The rows lack {len(missing)} of the {len(wanted)} columns that the model was fitted on: {shown}.",
         "Send every column under its name in training; where a value is not known, leave it empty (null in JSON).",
-        missing=[name[:100] for name in missing[:_MOST_TOLD]],
+        missing=[name[:100] for name in missing[:_MOST_VALUES]],
         n_missing=len(missing),
-        given=[name[:100] for name in given[:_MOST_TOLD]],
+        given=[name[:100] for name in given[:_MOST_VALUES]],
     )
 
 

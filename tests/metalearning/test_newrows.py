@@ -44,6 +44,10 @@ def expected_of(table: Table) -> Expected:
     return found
 
 
+def sent(rows: list[dict[str, Any]], expected: Expected) -> NewRows:
+    return as_expected(frame_of(rows, expected), expected)
+
+
 def as_csv(names: list[str], rows: list[list[Any]], delimiter: str = ",") -> bytes:
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter).writerows([names, *rows])
@@ -124,7 +128,7 @@ def test_parquet_and_json_rows_mean_what_they_meant_in_training(tmp_path: Path, 
     assert as_expected(read_rows(tmp_path / "rows", expected, {})[0], expected).table.frame.equals(features)
     as_json = json.loads(json.dumps(frame.to_pylist(), default=str))
     for row, wanted in zip(as_json, features.to_pylist(), strict=True):
-        assert as_expected(frame_of([row]), expected).table.frame.to_pylist() == [wanted]
+        assert sent([row], expected).table.frame.to_pylist() == [wanted]
     lines = "\n".join(json.dumps(row) for row in as_json)
     (tmp_path / "rows").write_bytes(gzip.compress(lines.encode()))
     again = as_expected(read_rows(tmp_path / "rows", expected, {})[0], expected)
@@ -161,7 +165,7 @@ ROW = {"size": 1.0, "colour": "red", "day": "2020-01-05", "old": True}
 def test_a_value_of_another_type_is_named_with_its_row(name: str, value: Any, expected: str) -> None:
     rows = [ROW, {**ROW, name: None}, {**ROW, name: value}, {**ROW, name: value}]
     with pytest.raises(ValueOfWrongTypeError) as refused:
-        as_expected(frame_of(rows), expected_of(simple()))
+        sent(rows, expected_of(simple()))
     evidence = {"row": 3, "column": name, "expected": expected, "value": str(value), "n_rows": 2}
     assert refused.value.evidence == evidence
     assert f"Row 3, column {name!r}" in refused.value.detail
@@ -169,7 +173,7 @@ def test_a_value_of_another_type_is_named_with_its_row(name: str, value: Any, ex
 
 def test_numbers_may_be_written_as_strings_and_gaps_stay_gaps() -> None:
     rows = [{**ROW, "size": "1.5", "old": "no"}, {**ROW, "size": 2, "old": 1}, {"size": "", "colour": None}]
-    found = as_expected(frame_of([*rows, {"day": "2020-01-06"}]), expected_of(simple()))
+    found = sent([*rows, {"day": "2020-01-06"}], expected_of(simple()))
     assert found.table.frame["size"].to_pylist() == [1.5, 2.0, None, None]
     assert found.table.frame["old"].to_pylist() == [0.0, 1.0, None, None]
     assert found.table.frame["day"].to_pylist() == [18266.0, 18266.0, None, 18267.0]
@@ -178,22 +182,22 @@ def test_numbers_may_be_written_as_strings_and_gaps_stay_gaps() -> None:
 
 def test_missing_columns_are_named() -> None:
     with pytest.raises(ColumnMissingError) as refused:
-        as_expected(frame_of([{"size": 1.0, "day": None, "color": "red"}]), expected_of(simple()))
+        sent([{"size": 1.0, "day": None, "color": "red"}], expected_of(simple()))
     assert refused.value.evidence["missing"] == ["colour", "old"]
     assert "'colour', 'old'" in refused.value.detail
     with pytest.raises(ColumnMissingError, match="lack 4 of the 4"):
-        as_expected(frame_of([{}]), expected_of(simple()))
+        sent([{}], expected_of(simple()))
 
 
 def test_other_columns_and_the_target_are_ignored_and_said_so() -> None:
-    found = as_expected(frame_of([{**ROW, "y": "yes", "id": 7, "note": "x"}]), expected_of(simple()))
+    found = sent([{**ROW, "y": "yes", "id": 7, "note": "x"}], expected_of(simple()))
     assert (found.ignored_columns, found.target_ignored) == (("id", "note"), True)
     assert found.table.frame.column_names == ["size", "colour", "day", "old"]
 
 
 def test_unknown_categories_are_told_with_how_often_they_come() -> None:
     rows = [{**ROW, "colour": colour} for colour in ("red", "mauve", "mauve", "beige", None)]
-    notes = as_expected(frame_of(rows), expected_of(simple())).notes()
+    notes = sent(rows, expected_of(simple())).notes()
     told = {"colour": {"values": ["beige", "mauve"], "n_values": 2, "n_rows": 3}}
     assert notes["unknown_categories"] == told
     assert notes["n_rows"] == 5
@@ -208,7 +212,7 @@ def test_more_categories_than_a_card_keeps_are_not_checked_and_said_so() -> None
     described = {each["name"]: each for each in describe_columns(table)}
     assert (described["many"]["categories"], described["many"]["n_categories"]) == (None, MOST_CATEGORIES + 1)
     assert described["few"]["categories"] == ["a", "b", "c"]
-    found = as_expected(frame_of([{"many": "never seen", "few": "d"}]), expected_of(table))
+    found = sent([{"many": "never seen", "few": "d"}], expected_of(table))
     assert found.unchecked_columns == ("many",)
     assert found.unknown_categories == {"few": {"d": 1}}
 
@@ -216,10 +220,8 @@ def test_more_categories_than_a_card_keeps_are_not_checked_and_said_so() -> None
 def test_a_category_written_differently_is_the_one_that_training_saw() -> None:
     codes = ["1", "2", "0012", "true"] * 15
     table = typed({"code": pa.array(codes), "z": np.arange(60.0), "y": ["no", "yes"] * 30}, "y")
-    found = as_expected(
-        frame_of([{"code": each, "z": 0} for each in (1, 2.0, "0012", True, "1.0", 12, "02")]),
-        expected_of(table),
-    )
+    rows = [{"code": each, "z": 0} for each in (1, 2.0, "0012", True, "1.0", 12, "02")]
+    found = sent(rows, expected_of(table))
     assert found.table.frame["code"].to_pylist() == ["1", "2", "0012", "true", "1", "12", "02"]
     assert found.unknown_categories == {"code": {"12": 1, "02": 1}}
 
@@ -227,7 +229,7 @@ def test_a_category_written_differently_is_the_one_that_training_saw() -> None:
 def test_none_and_too_many_rows_are_refused(tmp_path: Path) -> None:
     expected = expected_of(simple())
     with pytest.raises(NoRowsError):
-        frame_of([])
+        frame_of([], expected)
     (tmp_path / "rows").write_text("size,colour,day,old\n")
     with pytest.raises(NoRowsError):
         as_expected(read_rows(tmp_path / "rows", expected, {})[0], expected)
@@ -242,6 +244,17 @@ def test_none_and_too_many_rows_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(TooManyRowsError, match="66,666"):
         as_expected(pa.table({"x": np.zeros(66_667), "z": np.zeros(66_667)}), of_many_classes)
+
+
+def test_no_answer_outgrows_its_rows() -> None:
+    """Whatever is told of the rows has an end: names, values, and their letters."""
+    others = {f"{number} {'x' * 500}": "?" for number in range(1000)}
+    rows = [{**ROW, **others, "colour": f"{number} {'y' * 500}"} for number in range(50)]
+    notes = sent(rows, expected_of(simple())).notes()
+    assert len(notes["ignored_columns"]) == 200
+    told = notes["unknown_categories"]["colour"]
+    assert (len(told["values"]), told["n_values"], told["n_rows"]) == (20, 50, 50)
+    assert max(map(len, [*notes["ignored_columns"], *told["values"]])) == 100
 
 
 def test_nested_values_are_refused() -> None:

@@ -71,7 +71,7 @@ def predictions(model: Any, rows: NewRows, expected: Expected) -> FloatArray:
 
 def _rows(path: Path, form: str, expected: Expected, reading: dict[str, Any]) -> NewRows:
     if form == "rows":
-        return as_expected(frame_of(json.loads(path.read_bytes())["rows"]), expected)
+        return as_expected(frame_of(json.loads(path.read_bytes())["rows"], expected), expected)
     frame, decimal = read_rows(path, expected, reading)
     return as_expected(frame, expected, decimal)
 
