@@ -303,6 +303,33 @@ class Client:
         """
         return self._send("GET", f"/models/{model_id}/card").text
 
+    def predict(
+        self, model_id: str, rows: list[dict[str, Any]] | Path, *, time_budget_seconds: float | None = None
+    ) -> dict[str, Any]:
+        """Predictions for rows, or for a file of them; waits for as long as it takes.
+
+        Args:
+            model_id: of a model that the service fitted.
+            rows: objects of columns and values, or the path of a CSV, Parquet, ARFF or JSON lines file.
+            time_budget_seconds: what predicting may take, a minute unless given.
+
+        Returns: `predictions` row by row, `classes` with `probabilities` of a classification, and what there is to say of
+            the rows: `ignored_columns`, `target_ignored`, `unknown_categories`, `unchecked_columns`.
+
+        Raises: ProblemError.
+        """
+        wishes = {} if time_budget_seconds is None else {"time_budget_seconds": time_budget_seconds}
+        path = f"/models/{model_id}/predict"
+        if isinstance(rows, Path):
+            with rows.open("rb") as content:
+                answer = self._create(path, files={"file": (rows.name, content)}, data=wishes)
+        else:
+            answer = self._create(path, json={"rows": rows, **wishes})
+        if "predictions" in answer:
+            return answer
+        job = self.wait(answer["id"])
+        return self._call("GET", f"/jobs/{job['id']}/predictions")
+
     def artifact(self, model_id: str, path: Path, format: str = "skops") -> None:  # noqa: A002  the query's name
         """Download a model's file.
 

@@ -65,6 +65,90 @@ class ModelNotFoundError(NotFoundError):
     code, title = "model_not_found", "Model not found"
 
 
+class ModelNotPredictableError(ServiceError):
+    """The model was fitted before its card told what it expects of rows."""
+
+    status, code, title = 409, "model_not_predictable", "Model not predictable"
+
+
+class OnnxUnavailableError(ServiceError):
+    """The model has no ONNX file; its card says why."""
+
+    status, code, title = 409, "onnx_unavailable", "ONNX unavailable"
+
+
+class UnusableRowsError(ServiceError):
+    """Rows that cannot be predicted; subclasses say why."""
+
+    status, code, title = 422, "unusable_rows", "Unusable rows"
+
+
+class NoRowsError(UnusableRowsError):
+    """Nothing to predict was sent."""
+
+    code, title = "no_rows", "No rows"
+
+
+class TooManyRowsError(UnusableRowsError):
+    """More rows than are predicted at a time."""
+
+    code, title = "too_many_rows", "Too many rows"
+
+
+class ColumnMissingError(UnusableRowsError):
+    """The rows lack a column that the model was fitted on."""
+
+    code, title = "column_missing", "Column missing"
+
+
+class ValueOfWrongTypeError(UnusableRowsError):
+    """A value is not of the type that its column had in training."""
+
+    code, title = "value_of_wrong_type", "Value of the wrong type"
+
+
+class RowsRefusedError(UnusableRowsError):
+    """The model itself could not predict the rows: a gap that it cannot fill, a number beyond what it computes with."""
+
+    code, title = "rows_refused", "Rows refused"
+
+
+class PredictionTooLargeError(UnusableRowsError):
+    """Predicting takes more time or memory than it may."""
+
+    code, title = "prediction_too_large", "Prediction too large"
+
+
+class PredictionNotFoundError(NotFoundError):
+    """The job predicted nothing: it is of another kind."""
+
+    code, title = "prediction_not_found", "Prediction not found"
+
+
+class PredictionUnfinishedError(ServiceError):
+    """The job that predicts has not ended."""
+
+    status, code, title = 409, "prediction_unfinished", "Prediction unfinished"
+
+
+class PredictionCancelledError(ServiceError):
+    """The job that predicts was cancelled."""
+
+    status, code, title = 409, "prediction_cancelled", "Prediction cancelled"
+
+
+class PredictionErasedError(ServiceError):
+    """The predictions were kept for their time, or were erased with the dataset of their model."""
+
+    status, code, title = 410, "prediction_erased", "Prediction erased"
+
+
+class PredictionFailedError(ServiceError):
+    """Predicting failed for no reason that lies in the rows; the job says more."""
+
+    code, title = "prediction_failed", "Prediction failed"
+
+
 class DatasetNotMeasuredError(NotFoundError):
     """The shipped meta-dataset knows no dataset of this name."""
 

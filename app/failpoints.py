@@ -50,6 +50,7 @@ class Step(StrEnum):
     SIGN_OFF = "sign_off"
     FORGET_KEYS = "forget_keys"
     FORGET_DELIVERIES = "forget_deliveries"
+    FORGET_PREDICTIONS = "forget_predictions"
     EXPIRE_DATASET = "expire_dataset"
     CACHE_BLOB = "cache_blob"
     CLAIM_DELIVERY = "claim_delivery"

@@ -28,6 +28,7 @@ from app.api import (
     metrics,
     models,
     pages,
+    predictions,
     recommendations,
     suggestions,
     watching,
@@ -39,6 +40,7 @@ from app.api.dependencies import Service
 from app.api.describing import Describer
 from app.api.lookout import Lookout
 from app.api.middleware import BodyLimit, RequestId
+from app.api.predictions import PredictRequest
 from app.api.problems import install_problems
 from app.api.recommendations import RecommendRequest
 from app.following import Following
@@ -97,6 +99,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         watching,
         pages,
         models,
+        predictions,
         evaluations,
         algorithms,
         configurations,
@@ -108,7 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         metrics,
     ):
         app.include_router(each.router)
-    _document_recommend_request(app)
+    _document_requests(app)
 
     @app.get("/", include_in_schema=False)
     async def home() -> RedirectResponse:
@@ -117,15 +120,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _document_recommend_request(app: FastAPI) -> None:
-    """Add the model that `POST /recommend` parses itself, since it takes two kinds of body."""
+def _document_requests(app: FastAPI) -> None:
+    """Add the models that `POST /recommend` and `/models/{id}/predict` parse themselves, since they take two kinds of body."""
     generate = app.openapi
 
     def openapi() -> dict[str, object]:
         document = generate()
-        schema = RecommendRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.pop("$defs", None)
-        document["components"]["schemas"].setdefault("RecommendRequest", schema)
+        for each in (RecommendRequest, PredictRequest):
+            schema = each.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema.pop("$defs", None)
+            document["components"]["schemas"].setdefault(each.__name__, schema)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend the document

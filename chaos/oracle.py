@@ -70,7 +70,13 @@ _CONTRADICTIONS = {
         SELECT hash FROM blobs WHERE hash NOT IN (
             SELECT content_hash FROM datasets WHERE content_hash IS NOT NULL
             UNION SELECT predictions_hash FROM experiments WHERE predictions_hash IS NOT NULL
-            UNION SELECT artifact_hash FROM models UNION SELECT content_hash FROM meta_datasets)""",
+            UNION SELECT artifact_hash FROM models UNION SELECT content_hash FROM meta_datasets
+            UNION SELECT onnx_hash FROM models WHERE onnx_hash IS NOT NULL
+            UNION SELECT input_hash FROM predictions WHERE input_hash IS NOT NULL
+            UNION SELECT output_hash FROM predictions WHERE output_hash IS NOT NULL)""",
+    "rows that outlived the job which predicted them": """
+        SELECT job_id FROM predictions JOIN jobs ON jobs.id = job_id
+        WHERE jobs.status NOT IN ('queued', 'running') AND input_hash IS NOT NULL""",
 }
 
 

@@ -13,7 +13,11 @@ CARD: dict[str, Any] = {
     "task_type": "classification",
     "target": "species",
     "classes": ["setosa", "versicolor"],
-    "columns": [{"name": f"x{index}", "type": "numeric"} for index in range(60)],
+    "columns": [
+        {"name": "colour", "type": "categorical", "categories": list("abcdefg"), "n_categories": 7},
+        {"name": "note", "type": "text", "categories": None, "n_categories": 1500},
+        *({"name": f"x{index}", "type": "numeric"} for index in range(58)),
+    ],
     "dataset": {"id": "ds_1", "name": "iris", "n_rows": 1500, "metafeatures": {}},
     "metric": "roc_auc",
     "scores": {"roc_auc": 0.98765, "log_loss": 0.1},
@@ -69,6 +73,9 @@ def test_a_card_tells_what_is_known() -> None:
         "On single folds roc\\_auc is 0\\.97 to 0\\.99.",
         "stack has 0\\.02 less loss than clf\\-knn\\-5 (90 % interval 0\\.01 to 0\\.03): first better.",
         "skops.io.load(path, trusted=['sklearn.tree._tree.Tree'])",
+        "| colour | categorical | a, b, c, d, e, 2 more |",
+        "| note | text | 1,500 categories |",
+        "| x0 | numeric |  |",
     ):
         assert words in text
 
@@ -88,7 +95,7 @@ def test_what_clients_named_cannot_become_markup() -> None:
         | {
             "target": hostile,
             "classes": [hostile],
-            "columns": [{"name": hostile, "type": "text"}],
+            "columns": [{"name": hostile, "type": "text", "categories": [hostile, "b"], "n_categories": 2}],
             "dataset": {"name": hostile, "n_rows": 1},
         },
     )
@@ -97,4 +104,19 @@ def test_what_clients_named_cannot_become_markup() -> None:
     assert not any(line.startswith("# [") or "| #" in line for line in text.splitlines())
     rows = [line for line in text.splitlines() if "javascript" in line and line.startswith("|")]
     assert len(rows) == 2
-    assert all(row.replace("\\|", "").count("|") == 3 for row in rows)
+    assert [row.replace("\\|", "").count("|") for row in rows] == [4, 3]
+
+
+def test_a_card_tells_whether_there_is_an_onnx_file() -> None:
+    compared = {"max_difference": 2.5e-7, "tolerance": 1e-4, "rows": 1700}
+    there = {"available": True, "reason": None, **compared}
+    reason = "It does not convert: SplineTransformer is not converted"
+    for told, words in (
+        (None, ""),
+        (there, "on 1,700 rows the largest difference is 2\\.5e\\-07 of a probability."),
+        ({**there, "available": False, "reason": reason}, "There is no ONNX file. It does not convert"),
+    ):
+        artifact = CARD["artifact"] | ({"onnx": told} if told else {})
+        text = as_markdown("m", CARD | {"artifact": artifact})
+        assert words in text
+        assert ("ONNX" in text) is bool(told)

@@ -27,7 +27,7 @@ from app.store.tasks import Claim, Renewal
 from app.tracing import Span
 from workers.counting import Tally
 from workers.lease import Lease
-from workers.tasks import experiment, retraining, searching, stacking
+from workers.tasks import experiment, prediction, retraining, searching, stacking
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +36,7 @@ KINDS: dict[str, ModuleType] = {
     "proposing": searching,
     "stacking": stacking,
     "retraining": retraining,
+    "predicting": prediction,
 }
 
 _INSIST_SECONDS = 60.0  # a result waits so long for a database that is away
@@ -99,7 +100,10 @@ class Attempt:
         return True
 
     def _compute(self, folder: Path, lease: Lease) -> Outcome | None:
-        """Run the task's child while the lease lasts; None where nothing is left to apply."""
+        """Run the task's child, and a second one where its kind has something that may fail without costing the first's result.
+
+        None where nothing is left to apply.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with self.database.read() as session:
@@ -108,30 +112,50 @@ class Attempt:
                 )
         except ServiceError as error:
             return Outcome(Ending.ERROR, error=error.as_dict())
+        began = time.monotonic()
         child = Child(function, payload, folder, limits, on_message=lease.note)
+        outcome = self._run_child(child, lease, self.held.kind)
+        follow_up = getattr(KINDS[self.held.kind], "follow_up", None)
+        if follow_up is None or outcome is None or outcome.value is None:
+            return outcome
+        then = follow_up(payload, limits, outcome, time.monotonic() - began)
+        try:
+            second = self._run_child(
+                Child(then.function, then.payload, folder, then.limits), lease, then.kind
+            )
+        except (
+            OSError,
+            EOFError,
+        ):  # no room for another process: the first one's result is not to be lost by that
+            log.exception("no_follow_up")
+            second = Outcome(Ending.CRASH)
+        return None if second is None else then.join(second)
+
+    def _run_child(self, child: Child, lease: Lease, kind: str) -> Outcome | None:
+        """Watch a child while the lease lasts, and count its end; None where nothing is left to apply."""
         child.start()
         while (outcome := child.wait()) is None:
             if self.stopping.is_set():
-                self._note_exit(child.stop())
+                self._note_exit(child.stop(), kind)
                 self._insist(self._release, Step.RELEASE_TASK)
                 log.info("task_released")
                 return None
             if lease.found is Renewal.CANCELLED:
-                self._note_exit(child.stop())
+                self._note_exit(child.stop(), kind)
                 self._insist(self._end_cancelled, Step.END_CANCELLED)
                 log.info("task_cancelled")
                 return None
             if lease.found is Renewal.LOST or lease.is_running_out:
-                self._note_exit(child.kill())
+                self._note_exit(child.kill(), kind)
                 because = "taken_back" if lease.found is Renewal.LOST else "not_renewed"
                 self.tally.note(Counted.LEASE_LOSSES, because)
                 log.warning("lease_lost", because=because)
                 return None
-        self._note_exit(outcome)
+        self._note_exit(outcome, kind)
         return outcome
 
-    def _note_exit(self, outcome: Outcome) -> None:
-        self.tally.note(Counted.CHILD_EXITS, self.held.kind, outcome.ending)
+    def _note_exit(self, outcome: Outcome, kind: str) -> None:
+        self.tally.note(Counted.CHILD_EXITS, kind, outcome.ending)
 
     def _apply(self, session: Session, outcome: Outcome, folder: Path) -> Counts:
         trouble = _passing_trouble(outcome)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
 from app.failpoints import Step
-from app.store import blobs, datasets, deliveries, idempotency, tasks
+from app.store import blobs, datasets, deliveries, idempotency, predictions, tasks
 from app.store.database import Database, commit
 from workers.experiments.calibration import PROBE_FILE
 
@@ -22,13 +22,16 @@ _ABANDONED_SECONDS = 3600.0
 
 
 def erase_expired(database: Database, retention_days: float) -> None:
-    """Erase what has had its time: idempotency keys, old deliveries, and datasets that no job needs, each in a transaction of its own."""
+    """Erase what has had its time: idempotency keys, old deliveries and predictions, and datasets that no job needs, each in a transaction of its own."""
     with database.write() as session:
         idempotency.forget_expired(session)
         commit(session, Step.FORGET_KEYS)
     with database.write() as session:
         deliveries.forget_old(session)
         commit(session, Step.FORGET_DELIVERIES)
+    with database.write() as session:
+        predictions.forget_old(session)
+        commit(session, Step.FORGET_PREDICTIONS)
     with database.read() as session:
         due = datasets.due_to_expire(session, retention_days)
     for dataset_id in due:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _MOST_COLUMNS = 50
+_MOST_CATEGORIES, _LONGEST_CATEGORY = 5, 40
 _SPECIAL = str.maketrans({each: f"\\{each}" for each in "\\`*_{}[]<>()#+-.!|~$&"} | {"\n": " ", "\r": " "})
 
 
@@ -39,6 +40,7 @@ def as_markdown(model_id: str, card: dict[str, Any]) -> str:
         *_list(card["limits"]),
         "## To load it",
         f"```python\nskops.io.load(path, trusted={card['artifact']['trusted_types']!r})\n```",
+        *_onnx(card),
         *_table(("library", "version"), card["versions"].items()),
         f"Seed: {_text(card['seed'])}.",
     ]
@@ -124,17 +126,42 @@ def _calibration(card: dict[str, Any]) -> list[str]:
     ]
 
 
+def _onnx(card: dict[str, Any]) -> list[str]:
+    """Whether there is a file for other runtimes; cards of before did not have it."""
+    told = card["artifact"].get("onnx")
+    if told is None:
+        return []
+    if not told["available"]:
+        return [f"There is no ONNX file. {_text(told['reason'])}"]
+    difference = _number(told["max_difference"])
+    unit = "a standard deviation" if card["task_type"] == "regression" else "a probability"
+    return [
+        f"As ONNX it predicts the same: on {told['rows']:,} rows the largest difference is {difference} of {unit}."
+    ]
+
+
 def _columns(columns: list[dict[str, Any]]) -> list[str]:
     shown = columns[:_MOST_COLUMNS]
     more = [f"And {len(columns) - len(shown):,} more."] if len(shown) < len(columns) else []
-    return [*_table(("column", "type"), ((each["name"], each["type"]) for each in shown)), *more]
+    rows = ((each["name"], each["type"], _categories(each)) for each in shown)
+    return [*_table(("column", "type", "categories"), rows), *more]
+
+
+def _categories(column: dict[str, Any]) -> str:
+    """The first of those that training saw, and how many there were; cards of before did not have them."""
+    count = column.get("n_categories")
+    if count is None:
+        return ""
+    shown = (column["categories"] or [])[:_MOST_CATEGORIES]
+    rest = f"{count - len(shown):,} {'more' if shown else 'categories'}" if count > len(shown) else ""
+    return ", ".join([*(each[:_LONGEST_CATEGORY] for each in shown), *([rest] if rest else [])])
 
 
 def _classes(card: dict[str, Any]) -> list[str]:
     if not card["classes"]:
         return []
     codes = enumerate(card["classes"][:_MOST_COLUMNS])
-    return ["It predicts codes of classes:", *_table(("code", "class"), codes)]
+    return ["The skops file predicts codes of classes:", *_table(("code", "class"), codes)]
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> list[str]:

@@ -22,9 +22,9 @@ from app.store.figures import Figures
 log = structlog.get_logger(__name__)
 
 _SECONDS = 3.0  # how long a database may take; whoever scrapes waits 10 s, and wants to hear that it is away
-_KINDS = ("experiment", "proposing", "stacking", "retraining")
+_KINDS = ("experiment", "proposing", "stacking", "retraining", "predicting")
 _QUEUES = ("cpu", "gpu")
-_JOBS = (tables.VERIFICATION, tables.MEASUREMENT, tables.SEARCH, tables.RETRAINING)
+_JOBS = tables.KINDS
 _STATUSES = (*jobs.ACTIVE, "succeeded", "failed", "cancelled")
 _RESULTS = (Ending.OK, Ending.ERROR, Ending.TIMEOUT, Ending.MEMORY, Ending.FILE_SIZE)
 

@@ -186,11 +186,11 @@ def _begin(
             task_type=request.task_type,
             lessons=learning.gather(session, request.task_type),
             time_budget_seconds=seconds,
-            origin=_origin(),
+            origin=origin(),
         )
         return job, ("cpu",)
     if isinstance(request, SearchRequest):
-        return begin_search(service, session, owner, request, _origin()), ("cpu",)
+        return begin_search(service, session, owner, request, origin()), ("cpu",)
     dataset = datasets.get(session, owner, request.dataset_id, lock=True)
     configurations = _configurations(service, dataset, request)
     if isinstance(request, MeasurementRequest):
@@ -200,7 +200,7 @@ def _begin(
             dataset_id=dataset.id,
             configurations=_distinct_and_fitting(session, dataset, configurations),
             time_budget_seconds=seconds,
-            origin=_origin(),
+            origin=origin(),
         )
     else:
         job = begin_verification(
@@ -274,7 +274,7 @@ def begin_verification(
         time_budget_seconds=time_budget_seconds,
         stack=stack.model_dump(),
         stop_early=stop_early,
-        origin=_origin(),
+        origin=origin(),
         exploring=exploring,
     )
 
@@ -304,7 +304,7 @@ def as_response(detail: jobs.JobDetail) -> JobResponse:
     )
 
 
-def _origin() -> dict[str, Any]:
+def origin() -> dict[str, Any]:
     """The present request, for workers to log and trace its job under."""
     request = structlog.contextvars.get_contextvars().get("request")
     return {"request": request, "traceparent": tracing.traceparent()}

@@ -11,8 +11,10 @@ from app.api.cards import as_markdown
 from app.api.dependencies import Owner, ReadSession, ServiceDep
 from app.api.problems import problem_responses
 from app.api.schemas import ResponseModel, as_time
+from app.errors import OnnxUnavailableError
 from app.store import blobs, models
 from app.store.database import Database
+from app.store.tables import Model
 
 router = APIRouter(tags=["models"])
 
@@ -32,13 +34,13 @@ class ModelResponse(ResponseModel):
 def read_model(model_id: str, session: ReadSession, owner: Owner) -> ModelResponse:
     """The card: data, configuration, scores, limits, versions."""
     model = models.get(session, owner, model_id)
-    href = f"/models/{model.id}/artifact"
+    formats = ["skops", "python", *(["onnx"] if model.onnx_hash else [])]
     return ModelResponse(
         id=model.id,
         job_id=model.job_id,
         dataset_id=model.dataset_id,
         card=model.card,
-        artifact={"skops": f"{href}?format=skops", "python": f"{href}?format=python"},
+        artifact={name: f"/models/{model.id}/artifact?format={name}" for name in formats},
         created_at=as_time(model.created_at),
     )
 
@@ -62,7 +64,7 @@ def read_card(model_id: str, session: ReadSession, owner: Owner) -> Response:
     response_class=Response,
     responses={
         200: {"content": {"application/octet-stream": {}, "text/x-python": {}}, "description": "The file"},
-        **problem_responses(404),
+        **problem_responses(404, 409),
     },
 )
 def read_artifact(
@@ -70,22 +72,34 @@ def read_artifact(
     session: ReadSession,
     service: ServiceDep,
     owner: Owner,
-    format: Literal["skops", "python"] = "skops",  # noqa: A002  the query parameter's natural name
+    format: Literal["skops", "python", "onnx"] = "skops",  # noqa: A002  the query parameter's natural name
 ) -> Response:
-    """The fitted pipeline as a skops file, or the script that makes it again."""
+    """The fitted pipeline as a skops file, as ONNX where it converts, or the script that makes it again."""
     model = models.get(session, owner, model_id)
-    name = f"{model.id}.{'py' if format == 'python' else 'skops'}"
+    name = f"{model.id}.{'py' if format == 'python' else format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if format == "python":
         return Response(model.script, media_type="text/x-python", headers=headers)
+    content_hash = _onnx_hash(model) if format == "onnx" else model.artifact_hash
     return StreamingResponse(
-        _chunks(service.database, model.artifact_hash),
+        chunks_of(service.database, content_hash),
         media_type="application/octet-stream",
-        headers={**headers, "X-Content-SHA256": model.artifact_hash},
+        headers={**headers, "X-Content-SHA256": content_hash},
     )
 
 
-def _chunks(database: Database, content_hash: str) -> Iterator[bytes]:
+def _onnx_hash(model: Model) -> str:
+    """Raises: OnnxUnavailableError."""
+    if model.onnx_hash is None:
+        told = model.card["artifact"].get("onnx")
+        raise OnnxUnavailableError(
+            told["reason"] if told else "The model was fitted by a version that did not export to ONNX.",
+            f"Download it as skops, or predict here: POST /models/{model.id}/predict.",
+        )
+    return model.onnx_hash
+
+
+def chunks_of(database: Database, content_hash: str) -> Iterator[bytes]:
     """The blob's bytes, in a session that lasts as long as the download."""
     with database.read() as session:
         yield from blobs.chunks(session, content_hash)

@@ -8,6 +8,7 @@ response, heartbeats and ends on shutdown, is what has to agree with the lookout
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 router = APIRouter(tags=["jobs"])
 
-_LONGEST_WAIT_SECONDS = 30
+LONGEST_WAIT_SECONDS = 30
 _HEARTBEAT_SECONDS = 15.0
 _RESUME_MILLISECONDS = 1000
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies pass events on at once
@@ -39,7 +40,7 @@ Wait = Annotated[
     float,
     Query(
         ge=0,
-        le=_LONGEST_WAIT_SECONDS,
+        le=LONGEST_WAIT_SECONDS,
         description="Seconds to wait for a change: from the state in `If-None-Match`, or else from the present one.",
     ),
 ]
@@ -107,6 +108,25 @@ async def stream_events(
     return StreamingResponse(
         _stream(service, job_id, position), media_type="text/event-stream", headers=_STREAM_HEADERS
     )
+
+
+async def until_ended(request: Request, service: Service, owner: str, job_id: str, seconds: float) -> None:
+    """Wait for the job's end, at most so long, while somebody listens; not at all where every place to wait is taken."""
+    with service.lookout.place() as is_free:
+        if is_free:
+            await _while_somebody_listens(request, _ended(service, owner, job_id, seconds))
+
+
+async def _ended(service: Service, owner: str, job_id: str, seconds: float) -> bool:
+    """Whether the job ended before the time was over or the process is to stop."""
+    deadline = time.monotonic() + seconds
+    while True:
+        state = await run_in_threadpool(_state, service, owner, job_id)
+        left = deadline - time.monotonic()
+        if state.ended or left <= 0:
+            return state.ended
+        if not await service.lookout.left(job_id, state.version, left):
+            return False
 
 
 def _state(service: Service, owner: str, job_id: str) -> State:

@@ -40,6 +40,15 @@ class ColumnType(StrEnum):
     ID = "id"
 
 
+class ClassType(StrEnum):
+    """What class labels were in the file, where they are kept as strings: predictions give them back as that."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+
+
 NUMBER_LIKE = (ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.DATE, ColumnType.TIME)
 
 
@@ -62,7 +71,8 @@ class Table:
     `frame` holds the feature columns in order (numbers as float64, categories as strings), then the group column
     (strings) and the time column (float64) where the client named them, and the target last (class labels as strings,
     or float64). Group and time govern every split and are no features. Where the file holds the target or the time as
-    strings, `target_source` and `time_source` are their formats, as a column's `source` is.
+    strings, `target_source` and `time_source` are their formats, as a column's `source` is. `class_type` is what the
+    labels of classes were in the file.
     """
 
     frame: pa.Table
@@ -73,6 +83,7 @@ class Table:
     time: str | None = None
     target_source: str | None = None
     time_source: str | None = None
+    class_type: ClassType = ClassType.STRING
 
     @property
     def n_rows(self) -> int:
@@ -141,6 +152,7 @@ def write_table(table: Table, path: Path) -> None:
         "time": table.time,
         "target_source": table.target_source,
         "time_source": table.time_source,
+        "class_type": table.class_type,
     }
     frame = table.frame.replace_schema_metadata({"metaselect": json.dumps(description)})
     pa.parquet.write_table(frame, path, compression="zstd")
@@ -160,6 +172,7 @@ def read_table(path: Path) -> Table:
         description["time"],
         description["target_source"],
         description["time_source"],
+        ClassType(description.get("class_type", ClassType.STRING)),  # tables of before did not have it
     )
 
 

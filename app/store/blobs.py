@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlalchemy import delete, exists, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -12,7 +13,16 @@ from sqlalchemy.orm import Session
 from app import failpoints
 from app.failpoints import Step, disk_full
 from app.store.ids import new_id
-from app.store.tables import Blob, BlobChunk, Dataset, Experiment, MetaDataset, MetaLearner, Model
+from app.store.tables import (
+    Blob,
+    BlobChunk,
+    Dataset,
+    Experiment,
+    MetaDataset,
+    MetaLearner,
+    Model,
+    Prediction,
+)
 
 CHUNK_BYTES = 1 << 20
 FETCHING = "fetching"  # how names of files begin that are not complete yet
@@ -21,16 +31,23 @@ _MOST_AT_ONCE = 500
 
 def put(session: Session, path: Path) -> str:
     """Store a file's bytes unless they are there already; return their SHA-256."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
+        return put_open(session, file)
+
+
+def put_open(session: Session, file: BinaryIO) -> str:
+    """The same with a file that is open and can be read twice."""
+    digest, size = hashlib.sha256(), 0
+    file.seek(0)
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
+        size += len(chunk)
     content_hash = digest.hexdigest()
-    if _is_new(session, content_hash, path.stat().st_size):
-        with path.open("rb") as file:
-            for position, chunk in enumerate(iter(lambda: file.read(CHUNK_BYTES), b"")):
-                session.add(BlobChunk(hash=content_hash, position=position, content=chunk))
-                session.flush()
+    if _is_new(session, content_hash, size):
+        file.seek(0)
+        for position, chunk in enumerate(iter(lambda: file.read(CHUNK_BYTES), b"")):
+            session.add(BlobChunk(hash=content_hash, position=position, content=chunk))
+            session.flush()
     return content_hash
 
 
@@ -63,6 +80,9 @@ def discard_unreferenced(session: Session, hashes: Iterable[str]) -> None:
         Dataset.content_hash,
         Experiment.predictions_hash,
         Model.artifact_hash,
+        Model.onnx_hash,
+        Prediction.input_hash,
+        Prediction.output_hash,
         MetaDataset.content_hash,
         MetaLearner.content_hash,
     )

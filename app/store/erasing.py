@@ -18,6 +18,7 @@ from app.store.tables import (
     Job,
     JobEvent,
     Model,
+    Prediction,
     Recommendation,
     Task,
 )
@@ -97,8 +98,9 @@ def erase(session: Session, dataset: Dataset) -> None:
     hashes = [dataset.content_hash]
     _blank(dataset, kept=_RECORD | (_EVIDENCE if contributes else set()))
     hashes += _erase_jobs(session, dataset.id, contributes=contributes)
+    hashes += _erase_predictions(session, dataset.id)
     for model in session.scalars(select(Model).where(Model.dataset_id == dataset.id)):
-        hashes.append(model.artifact_hash)
+        hashes += [model.artifact_hash, model.onnx_hash]
         session.delete(model)
     _erase_recommendations(session, dataset.id, contributes=contributes)
     erase_answers(session, dataset.id)
@@ -141,6 +143,16 @@ def _erase_jobs(session: Session, dataset_id: str, *, contributes: bool) -> list
             evaluation.result = _measurement(evaluation.result)
         else:
             session.delete(evaluation)
+    return hashes
+
+
+def _erase_predictions(session: Session, dataset_id: str) -> list[str | None]:
+    """Forget what models of the dataset predicted; return the hashes of it."""
+    hashes = []
+    of_dataset = select(Prediction).join(Job, Job.id == Prediction.job_id).where(Job.dataset_id == dataset_id)
+    for prediction in session.scalars(of_dataset):
+        hashes += [prediction.input_hash, prediction.output_hash]
+        prediction.input_hash = prediction.output_hash = prediction.kept_until = None
     return hashes
 
 

@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 from app.errors import JobNotFoundError, NothingToLearnError, RetrainingUnderWayError
 from app.metalearning.portfolio import Configuration
 from app.metalearning.table import TaskType
-from app.store import deliveries, events, experiments, learning, promotions, tasks
+from app.store import deliveries, events, experiments, learning, predictions, promotions, tasks
 from app.store.budgets import is_late
 from app.store.database import now
 from app.store.experiments import EXPERIMENTING
 from app.store.ids import new_id
 from app.store.tables import (
     MEASUREMENT,
+    PREDICTION,
     RETRAINING,
     STACKED,
     VERIFICATION,
@@ -371,6 +372,13 @@ def end_retraining(session: Session, job_id: str) -> bool:
     return _end(session, job_id, "failed", *dropped, error=error)
 
 
+def end_prediction(session: Session, job_id: str) -> bool:
+    """End a prediction whose only task was dropped: its time was over before a worker came to it again."""
+    error = time_budget_spent("The job's time budget was spent before anything was predicted.")
+    dropped = (Job.kind == PREDICTION, Job.cancel_requested_at.is_(None), ~_has_unfinished_tasks())
+    return _end(session, job_id, "failed", *dropped, error=error)
+
+
 def lacks_only_a_result(session: Session, job_id: str) -> bool:
     """Whether the job's stacking was dropped: everything is over, and the job is not."""
     stacked_too_late = select(Job.id).where(
@@ -431,6 +439,7 @@ def _end(session: Session, job_id: str, status: str, *where: Any, **left: Any) -
         error = left.get("error") or {}
         events.record(session, job_id, events.ENDED, {"status": status, "error": error.get("code")})
         deliveries.record_end(session, job_id)
+        predictions.discard_input(session, job_id)
     return ended
 
 

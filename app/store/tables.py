@@ -125,10 +125,13 @@ class Recommendation(Base):
     created_at: Mapped[float] = mapped_column(default=now())
 
 
-# Kinds of jobs.
-VERIFICATION, MEASUREMENT, SEARCH, RETRAINING = "verification", "measurement", "search", "retraining"
-
-
+KINDS = VERIFICATION, MEASUREMENT, SEARCH, RETRAINING, PREDICTION = (
+    "verification",
+    "measurement",
+    "search",
+    "retraining",
+    "prediction",
+)
 STACKED = (VERIFICATION, SEARCH)  # those that stack what they measured, and leave a model
 
 
@@ -317,7 +320,23 @@ class Model(Base):
     card: Mapped[dict[str, Any]]
     script: Mapped[str] = mapped_column(Text)
     artifact_hash: Mapped[str] = mapped_column(ForeignKey("blobs.hash"), index=True)
+    onnx_hash: Mapped[str | None] = mapped_column(
+        ForeignKey("blobs.hash"), index=True
+    )  # where it converts; the card says why not
     created_at: Mapped[float] = mapped_column(default=now())
+
+
+class Prediction(Base):
+    """What a prediction's job predicts from and what it predicted, as long as either is kept."""
+
+    __tablename__ = "predictions"
+
+    task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    model_id: Mapped[str] = mapped_column(index=True)  # which may be erased since
+    input_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)  # until the job ends
+    output_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)
+    kept_until: Mapped[float | None] = mapped_column(index=True)
 
 
 class Worker(Base):

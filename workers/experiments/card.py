@@ -5,6 +5,7 @@ import platform
 from typing import Any
 
 from app.metalearning import protocol
+from app.metalearning.expected import describe_columns
 from app.metalearning.portfolio import Configuration
 from app.metalearning.table import Table
 from workers.experiments import evaluation
@@ -35,7 +36,8 @@ def make_card(
         "task_type": table.task_type,
         "target": table.target,
         "classes": list(table.classes),
-        "columns": [{"name": column.name, "type": column.type} for column in table.columns],
+        "class_type": table.class_type,
+        "columns": describe_columns(table),
         "dataset": {**dataset, "n_rows": table.n_rows},
         "metric": result["metric"],
         "scores": row["scores"],
@@ -54,7 +56,7 @@ def make_card(
         "calibration": result.get("calibration"),
         "limits": [
             _validity(table),
-            "A classifier predicts class codes: positions in `classes`.",
+            "The skops file of a classifier predicts class codes: positions in `classes`.",
             _optimism(result),
             *(
                 f"{name} scored better and {reason}."

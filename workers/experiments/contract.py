@@ -13,6 +13,8 @@ from app.metalearning.portfolio.expressions import imports
 
 PREDICTIONS_FILE = "predictions.npz"  # what an experiment leaves in its task's folder
 ARTIFACT_FILE, SCRIPT_FILE = "model.skops", "script.py"  # what stacking leaves there
+ONNX_FILE = "model.onnx"  # what exporting leaves there
+ANSWER_FILE = "answer.json"  # what predicting leaves there
 
 
 class NotApplicableError(ServiceError):

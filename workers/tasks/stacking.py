@@ -1,6 +1,7 @@
 """Stacking: combine the finished experiments, choose the winner, refit it on all rows, end the job."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.errors import MachineError
 from app.isolation import Ending, Limits, Outcome
 from app.store import blobs, budgets, jobs, searches
 from app.store.ids import new_id
 from app.store.tables import SEARCH, Dataset, Experiment, Job, Model, Task
 from app.store.tasks import Claim
-from workers.experiments.contract import ARTIFACT_FILE, SCRIPT_FILE
+from workers.experiments.contract import ARTIFACT_FILE, ONNX_FILE, SCRIPT_FILE
 from workers.experiments.leaderboard import COSTS, Entry, leaderboard
 from workers.tasks import searching
 from workers.tasks.experiment import dataset_file
@@ -24,6 +26,39 @@ _WHY_NO_MODEL = {
     Ending.TIMEOUT: "The time budget was spent before the stack and the winner were fitted.",
     Ending.MEMORY: "Fitting the stack or the winner on all rows needed more memory than the worker allows.",
 }
+_EXPORT_SECONDS = 30.0  # for ONNX: nobody waits longer for what they may not want
+_WHY_NO_ONNX = {
+    Ending.TIMEOUT: "Converting it took longer than there was time.",
+    Ending.MEMORY: "Converting it needed more memory than the worker allows.",
+}
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """Writing the model as ONNX, in a child of its own: whatever a converter does there, the model is safe."""
+
+    function: str
+    payload: dict[str, Any]
+    limits: Limits
+    stacked: Outcome
+    kind: str = "exporting"  # as its end is counted
+
+    def join(self, exported: Outcome) -> Outcome:
+        """What stacking left, its card with what became of ONNX."""
+        assert self.stacked.value is not None, "only what was fitted is exported"
+        because = _WHY_NO_ONNX.get(exported.ending, f"Converting it ended by {exported.ending}.")
+        if exported.error is not None and exported.error["code"] == MachineError.code:
+            because = exported.error["detail"]
+        told = exported.value or {
+            "available": False,
+            "reason": because,
+            "max_difference": None,
+            "tolerance": None,
+            "rows": None,
+        }
+        card = self.stacked.value["card"]
+        card = {**card, "artifact": {**card["artifact"], "onnx": told}}
+        return replace(self.stacked, value={**self.stacked.value, "card": card})
 
 
 def load(
@@ -58,6 +93,17 @@ def load(
     return "workers.tasks.computing:stack", payload, limits
 
 
+def follow_up(payload: dict[str, Any], limits: Limits, outcome: Outcome, seconds: float) -> FollowUp:
+    """What is done with the model once it is there, in what is left of the time after so many seconds."""
+    assert outcome.value is not None, "only what was fitted is exported"
+    return FollowUp(
+        "workers.tasks.computing:export",
+        {"table": payload["table"], "folder": payload["folder"], "card": outcome.value["card"]},
+        Limits(min(_EXPORT_SECONDS, payload["seconds"] - seconds), limits.memory_bytes),
+        outcome,
+    )
+
+
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
     """Keep the model and end the job with its leaderboard; where a limit was broken, with the leaderboard alone."""
     if outcome.ending in _WHY_NO_MODEL:
@@ -75,10 +121,15 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
         card=outcome.value["card"],
         script=(folder / SCRIPT_FILE).read_text(),
         artifact_hash=blobs.put(session, folder / ARTIFACT_FILE),
+        onnx_hash=blobs.put(session, folder / ONNX_FILE) if _has_onnx(outcome.value["card"]) else None,
     )
     result = {"model_id": model.id, **outcome.value["result"], **_search(session, job)}
     if jobs.succeed(session, job.id, result):
         session.add(model)
+
+
+def _has_onnx(card: dict[str, Any]) -> bool:
+    return bool(card["artifact"]["onnx"]["available"])
 
 
 def give_up(session: Session, task_id: str) -> None:

@@ -1,6 +1,6 @@
 """A job's steps: experiments, more of them where it follows its results, then stacking where a model is wanted, then the end.
 
-A retraining has one step, and ends with it.
+A retraining and a prediction have one step each, and end with it.
 """
 
 from sqlalchemy.orm import Session
@@ -22,7 +22,9 @@ def advance(session: Session, job_id: str) -> str | None:
     if queue is None and jobs.lacks_only_a_result(session, job_id):
         stacking.end_without_model(session, job_id, Ending.TIMEOUT)
     elif queue is None and not (
-        jobs.end_measurement(session, job_id) or jobs.end_retraining(session, job_id)
+        jobs.end_measurement(session, job_id)
+        or jobs.end_retraining(session, job_id)
+        or jobs.end_prediction(session, job_id)
     ):
         jobs.fail_without_result(session, job_id, searches.why_nothing(session, job_id))
     return queue

@@ -92,6 +92,7 @@ def type_table(raw: pa.Table, declared: Declaration) -> tuple[Table, tuple[Findi
         declared.time,
         target.source,
         time_source,
+        target.class_type,
     )
     splits.check(table)
     return table, condensed(findings)

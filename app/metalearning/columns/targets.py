@@ -22,7 +22,7 @@ from app.metalearning.columns.conversions import (
     is_string,
 )
 from app.metalearning.findings import Finding, found
-from app.metalearning.table import TaskType
+from app.metalearning.table import ClassType, TaskType
 
 MOST_CLASSES = 200
 # A target of integers or strings with at most this many values is taken for classes unless the client says otherwise.
@@ -47,12 +47,16 @@ def without_missing_targets(raw: pa.Table, target: str) -> tuple[pa.Table, list[
 
 @dataclass(frozen=True)
 class Target:
-    """Class labels as strings or numbers as floats, shape (rows,); `source` is the format of numbers in strings."""
+    """Class labels as strings or numbers as floats, shape (rows,); `source` is the format of numbers in strings.
+
+    `class_type` is what the labels were before they became strings.
+    """
 
     values: pa.Array
     task_type: TaskType
     source: str | None = None
     findings: tuple[Finding, ...] = ()
+    class_type: ClassType = ClassType.STRING
 
 
 def type_target(column: pa.ChunkedArray, name: str, task_type: TaskType | None) -> Target:
@@ -91,7 +95,15 @@ def type_target(column: pa.ChunkedArray, name: str, task_type: TaskType | None) 
     if was_inferred and pa.types.is_integer(column.type) and n_distinct >= _MANY_INTEGER_CLASSES:
         detail = f"The {n_distinct} integers of the target were taken for classes."
         findings = (*findings, found("integers_as_classes", name, detail, n_classes=n_distinct))
-    return Target(as_labels(column), task_type, findings=findings)
+    return Target(as_labels(column), task_type, findings=findings, class_type=_class_type(column.type))
+
+
+def _class_type(kind: pa.DataType) -> ClassType:
+    if pa.types.is_boolean(kind):
+        return ClassType.BOOLEAN
+    if pa.types.is_integer(kind):
+        return ClassType.INTEGER
+    return ClassType.NUMBER if is_number(kind) else ClassType.STRING
 
 
 def _may_be_numbers(n_distinct: int, task_type: TaskType | None) -> bool:

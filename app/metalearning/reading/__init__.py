@@ -3,6 +3,7 @@
 The content decides what a file is, never its name, and everything that had to be guessed is told.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from app.errors import EmptyFileError
@@ -19,13 +20,22 @@ from app.metalearning.reading.text import as_utf8
 __all__ = ["MISSING_MARKERS", "RawTable", "ReadingLimits", "read_file"]
 
 
-def read_file(path: Path, limits: ReadingLimits | None = None, target: str | None = None) -> RawTable:
+def read_file(
+    path: Path,
+    limits: ReadingLimits | None = None,
+    target: str | None = None,
+    *,
+    decimal: str | None = None,
+    texts: Collection[str] = (),
+) -> RawTable:
     """Read a CSV, TSV, Parquet, ARFF or JSON lines file, as it is or compressed by gzip or zstd.
 
     Args:
         path: the file; its name means nothing.
         limits: what it may hold.
         target: a column's name that is expected; a first line that has it is a header.
+        decimal: the decimal mark of numbers in CSV; found by itself unless given.
+        texts: names of columns of CSV that stay the strings that they are, whatever these look like.
 
     Raises: EmptyFileError, UnreadableFileError, UnreadableEncodingError, RaggedRowsError, UnsupportedColumnError,
         TooLargeDatasetError.
@@ -46,5 +56,5 @@ def read_file(path: Path, limits: ReadingLimits | None = None, target: str | Non
     elif found is Format.JSON_LINES:
         raw = read_json_lines(content, limits)
     else:
-        raw = read_delimited(content, limits, target)
+        raw = read_delimited(content, limits, target, decimal, texts)
     return raw.found_in(compression, encoding)

@@ -4,7 +4,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,17 +27,24 @@ _MAYBE_CODE = re.compile(rb'(?:^|[\r,;\t|" ])[+-]?0[0-9xX]', re.MULTILINE)
 _CODE = r"^\s*[+-]?0[0-9xX]"
 
 
-def read_delimited(content: bytes, limits: ReadingLimits, target: str | None) -> RawTable:
-    """Read a text in UTF-8.
+def read_delimited(
+    content: bytes,
+    limits: ReadingLimits,
+    target: str | None,
+    decimal_mark: str | None = None,
+    texts: Collection[str] = (),
+) -> RawTable:
+    """Read a text in UTF-8; `decimal_mark` and `texts` say what would else be told by the cells.
 
     Raises: EmptyFileError, RaggedRowsError, TooLargeDatasetError, UnreadableFileError.
     """
     layout = sniff(content, limits, target)
     names, renamed = distinct_names(layout.originals)
     source = _Source(content, layout, names)
-    frame, decimal, thousands = _with_marks(source)
+    frame, decimal, thousands = _with_marks(source, decimal_mark)
     _check_last_quote(source, frame)
     frame, codes = _with_codes(source, frame, decimal)
+    frame = _with_texts(source, frame, decimal, texts)
     limits.check_rows(frame.num_rows)
     limits.check_size(frame.nbytes)
     for name, column in zip(names, frame.columns, strict=True):
@@ -151,10 +158,12 @@ def _check_last_quote(source: _Source, frame: pa.Table) -> None:
                 raise open_quote(line)
 
 
-def _with_marks(source: _Source) -> tuple[pa.Table, str, str | None]:
+def _with_marks(source: _Source, known: str | None) -> tuple[pa.Table, str, str | None]:
     """The table under the marks that read more columns as numbers, its decimal mark and that of thousands."""
     readings = []
     for decimal, thousands in ((".", ","), (",", ".")):
+        if known not in (None, decimal):
+            continue
         direct = source.parse(decimal)
         frame, found = without_thousands(direct, thousands, decimal)
         # 1,234 in a file of semicolons is rather a decimal comma, in a file of commas it groups thousands.
@@ -175,3 +184,16 @@ def _with_codes(source: _Source, frame: pa.Table, decimal: str) -> tuple[pa.Tabl
     for name in codes:
         frame = frame.set_column(frame.column_names.index(name), name, texts[name])
     return frame, codes
+
+
+def _with_texts(source: _Source, frame: pa.Table, decimal: str, names: Collection[str]) -> pa.Table:
+    """These columns as the strings that they are in the file."""
+    wanted = tuple(
+        field.name for field in frame.schema if field.name in names and not pa.types.is_string(field.type)
+    )
+    if not wanted:
+        return frame
+    texts = source.parse(decimal, wanted)
+    for name in wanted:
+        frame = frame.set_column(frame.column_names.index(name), name, texts[name])
+    return frame
