@@ -61,6 +61,7 @@ def test_a_job_is_begun_watched_and_cancelled(api: TestClient, model: Model, dat
     assert job["request"] == {"model_id": model.id, "input": "rows", "time_budget_seconds": 60.0}
     predictions = f"{accepted.headers['location']}/predictions"
     refused(api.get(predictions), 409, "prediction_unfinished")
+    assert "Still predicting." in api.get(f"/jobs/{job['id']}/report").text
     refused(api.delete(f"/datasets/{model.dataset_id}"), 409, "dataset_in_use")
     assert api.post(f"/jobs/{job['id']}/cancel").json()["status"] == "cancelled"
     refused(api.get(predictions), 409, "prediction_cancelled")
