@@ -111,6 +111,8 @@ class _Facts:
             return [" ".join(str(error.get(part) or "") for part in ("detail", "advice")).strip()]
         if self.job.status in jobs.UNFINISHED:
             progress = progress_of(self.detail)
+            if not progress.experiments_total:
+                return [f"Still {progress.phase}."]
             return [
                 f"Still {progress.phase}: {progress.experiments_done} of {progress.experiments_total} experiments are done."
             ]

@@ -1,7 +1,9 @@
 """What the routes of predictions answer on both databases while no worker is there."""
 
 import hashlib
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,7 @@ def test_a_job_is_begun_watched_and_cancelled(api: TestClient, model: Model, dat
     assert job["request"] == {"model_id": model.id, "input": "rows", "time_budget_seconds": 60.0}
     predictions = f"{accepted.headers['location']}/predictions"
     refused(api.get(predictions), 409, "prediction_unfinished")
+    assert "Still predicting." in api.get(f"/jobs/{job['id']}/report").text
     refused(api.delete(f"/datasets/{model.dataset_id}"), 409, "dataset_in_use")
     assert api.post(f"/jobs/{job['id']}/cancel").json()["status"] == "cancelled"
     refused(api.get(predictions), 409, "prediction_cancelled")
@@ -76,6 +79,25 @@ def test_a_request_waits_no_longer_than_it_says(api: TestClient, model: Model) -
     refused(api.post(f"/models/{model.id}/predict", json=ROWS, params={"wait": 31}), 422, "invalid_request")
 
 
+@pytest.mark.requirement("R14")
+def test_who_waits_holds_no_connection(api: TestClient, model: Model) -> None:
+    pool = api.app.state.service.database.engine.pool
+    with ThreadPoolExecutor(5) as requests:
+        waiting = [
+            requests.submit(api.post, f"/models/{model.id}/predict", json=ROWS, params={"wait": 3})
+            for _ in range(5)
+        ]
+        time.sleep(1.0)
+        taken = []
+        for _ in range(20):
+            taken.append(pool.checkedout())
+            time.sleep(0.05)
+        assert not any(each.done() for each in waiting)
+        assert {each.result().status_code for each in waiting} == {202}
+    assert max(taken) <= 1, "the one look on behalf of all"
+
+
+@pytest.mark.requirement("R11")
 def test_a_repeat_is_answered_by_the_job_of_the_first(
     api: TestClient, model: Model, database: Database
 ) -> None:

@@ -35,6 +35,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Deploy
         deployment.stop()
 
 
+@pytest.mark.requirement("R4")
 @pytest.mark.parametrize("moment", failpoints.MOMENTS)
 @pytest.mark.parametrize("step", [Step.CLAIM_TASK, Step.APPLY_OUTCOME])
 def test_a_worker_that_dies_costs_time_alone(

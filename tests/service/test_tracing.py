@@ -60,8 +60,8 @@ def test_one_trace_leads_from_the_request_to_the_computing_process(
     assert answer.status_code == 202, answer.text
     job = distributed.client.wait(answer.json()["job"]["id"], timeout=120)
     assert job["status"] == "succeeded"
-    # The request with its reader, and the attempts at experiment and stacking with a process each.
-    wait_until(lambda: len(received.of(OUTER[0])) == 6, 20)
+    # The request with its reader, and the attempts at experiment and stacking with a process each; stacking has another for ONNX.
+    wait_until(lambda: len(received.of(OUTER[0])) == 7, 20)
     spans = received.of(OUTER[0])
 
     def below(parent_id: str, start: str) -> Seen:
@@ -81,8 +81,7 @@ def test_one_trace_leads_from_the_request_to_the_computing_process(
         assert attempt.service == "metaselect-worker"
         assert attempt.facts["job"] == job["id"]
         assert attempt.facts["attempt"] == 1
-        child = below(attempt.id, "child ")
-        assert child.name == f"child workers.tasks.computing:{function}"
+        child = below(attempt.id, f"child workers.tasks.computing:{function}")
         assert attempt.seconds[0] <= child.seconds[0] < child.seconds[1] <= attempt.seconds[1]
         assert child.facts["process.pid"] not in (
             workers.pid,
@@ -96,6 +95,9 @@ def test_one_trace_leads_from_the_request_to_the_computing_process(
         below(below(request.id, "attempt experiment").id, "child ").facts["process.pid"]
         != child.facts["process.pid"]
     )
+
+    exporting = below(attempt.id, "child workers.tasks.computing:export")
+    assert child.seconds[1] <= exporting.seconds[0] < exporting.seconds[1] <= attempt.seconds[1]
 
     log = (distributed.folder / "worker0.log").read_text().splitlines()
     about_job = [

@@ -77,7 +77,7 @@ def reread(column: pa.ChunkedArray, expected: ExpectedColumn, decimal: str = "."
             f"Send {_EXPECTED[expected.column.type]} in every row.",
         )
     if expected.holds_categories:
-        return _as_categories(column, expected)
+        return _as_categories(column, expected, decimal)
     direct = _directly(column, expected.column.type)
     return Reread(direct) if direct is not None else _by_text(column, expected.column, decimal)
 
@@ -131,7 +131,7 @@ def _read(texts: pa.Array, kind: pa.DataType, expected: Column, decimal: str) ->
     return pc.coalesce(*readings) if readings else nothing
 
 
-def _as_categories(column: pa.ChunkedArray, expected: ExpectedColumn) -> Reread:
+def _as_categories(column: pa.ChunkedArray, expected: ExpectedColumn, decimal: str) -> Reread:
     """Values as labels; one that training wrote differently (1.0 for 1, True for true) becomes the one that it saw."""
     labels = as_labels(column)
     if expected.categories is None:
@@ -143,7 +143,10 @@ def _as_categories(column: pa.ChunkedArray, expected: ExpectedColumn) -> Reread:
         meaning = _meaning(each)
         by_meaning[meaning] = None if meaning in by_meaning else each  # what two mean, none stands for
     distinct = encoded.dictionary.to_pylist()
-    as_seen = [each if each in known else by_meaning.get(_meaning(each)) or each for each in distinct]
+    as_seen = [
+        each if each in known else by_meaning.get(_meaning(_plain(each, decimal))) or each
+        for each in distinct
+    ]
     counts = dict.fromkeys(as_seen, 0)
     for each in pc.value_counts(encoded.indices.drop_null()).to_pylist():
         counts[as_seen[each["values"]]] += each["counts"]
@@ -157,3 +160,12 @@ def _meaning(text: str) -> float | str:
         return float(text)
     lower = text.lower()
     return lower if lower in ("true", "false") else text
+
+
+def _plain(text: str, decimal: str) -> str:
+    """A number that is written with the marks of its file, written without: training took the category from the number."""
+    group = "," if decimal == "." else "."
+    mark, point = re.escape(group), re.escape(decimal)
+    if not re.fullmatch(rf"[+-]?(?:\d{{1,3}}(?:{mark}\d{{3}})+|\d+)(?:{point}\d*)?", text):
+        return text
+    return text.replace(group, "").replace(decimal, ".")
