@@ -8,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from app.metalearning.metrics import METRICS, headline_metric
+from app.metalearning.portfolio import find_configuration
 from app.metalearning.portfolio.expressions import call
 from app.metalearning.protocol import splits
 from app.metalearning.table import TaskType
@@ -125,9 +126,7 @@ def test_what_is_taken_home_is_better_on_fresh_rows(complementary, tmp_path, met
     loaded = skops.io.load(
         tmp_path / stacking.ARTIFACT_FILE, trusted=outcome["card"]["artifact"]["trusted_types"]
     )
-    singles = [
-        pipelines.build(stacking.find_configuration(each["configuration"]).pipeline) for each in experiments
-    ]
+    singles = [pipelines.build(find_configuration(each["configuration"]).pipeline) for each in experiments]
     target = table.target_values.astype(int) if table.classes else table.target_values
     losses = [_loss(metric, model.fit(pipelines.features(table), target), fresh) for model in singles]
     lost = _loss(metric, loaded, fresh)
