@@ -28,7 +28,7 @@ _HEADLINES = (
     "log_loss",
     "rmse",
 )  # what is shown of a job without a metric: the first that there is
-_MOST_LINES, _MOST_ROWS = 12, 50
+_MOST_LINES, _MOST_BARS, _MOST_ROWS = 12, 20, 50
 _OTHER_METRICS = 3
 _WHYS = ("extrapolation", "rung")  # of experiments that were stopped early
 # Nothing is loaded, nothing runs: whatever a client named can only be read.
@@ -177,7 +177,7 @@ class _Facts:
     def _leaderboard(self) -> dict[str, Any]:
         rows = (self.result.get("leaderboard") or [])[:_MOST_ROWS]
         spread = []
-        for row in rows:
+        for row in rows[:_MOST_BARS]:
             folds = [each for each in row.get("fold_scores", ()) if each is not None]
             low, high = (min(folds), max(folds)) if folds else (None, None)
             spread.append(charts.Interval(row["name"], low, high, measured=row["scores"].get(self.metric)))

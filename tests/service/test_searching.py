@@ -52,6 +52,9 @@ def test_a_search_is_repeated_by_its_seed_and_gone_on_with(deployment: Deploymen
         scores = [row["scores"]["accuracy"] for row in job["result"]["leaderboard"]]
         assert scores == sorted(scores, reverse=True)
         assert len([row for row in job["result"]["leaderboard"] if row["name"] != "stack"]) == 12
+    winner = rest["result"]["leaderboard"][0]
+    if winner["name"] != "stack":
+        assert isinstance(winner["hyperparameters"], dict)
     card = deployment.client.model(rest["result"]["model_id"])["card"]
     assert {each["algorithm"] for each in card["configurations"]} <= set(QUICK)
     script = tmp_path / "model.py"

@@ -15,6 +15,7 @@ class Entry(NamedTuple):
     scores: dict[str, float]
     fold_scores: list[float | None]  # by the metric that ranks; None where it is not defined on a fold's rows
     costs: dict[str, float]  # by their names in `COSTS`
+    hyperparameters: dict[str, Any] | None = None  # of what a search tried: the portfolio does not tell them
 
 
 def leaderboard(metric: str, entries: Iterable[Entry]) -> list[dict[str, Any]]:
@@ -28,6 +29,7 @@ def leaderboard(metric: str, entries: Iterable[Entry]) -> list[dict[str, Any]]:
             "scores": each.scores,
             "fold_scores": each.fold_scores,
             **each.costs,
+            **({} if each.hyperparameters is None else {"hyperparameters": each.hyperparameters}),
         }
         for rank, each in enumerate(ranked, start=1)
     ]

@@ -81,7 +81,13 @@ def stack(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     board = leaderboard(
         metric.name,
         (
-            Entry(each.name, each.scores, fold_scores(metric, each, target, plan), each.costs)
+            Entry(
+                each.name,
+                each.scores,
+                fold_scores(metric, each, target, plan),
+                each.costs,
+                each.tried.hyperparameters if each.tried else None,
+            )
             for each in measured
         ),
     )

@@ -157,7 +157,9 @@ def end_without_model(session: Session, job_id: str, because: Ending) -> None:
     reason = _WHY_NO_MODEL[because]
     job = session.scalars(select(Job).where(Job.id == job_id)).one()
     request = job.request
-    results = {each.configuration: each.result or {} for each in _finished(session, job)}
+    finished = _finished(session, job)
+    results = {each.configuration: each.result or {} for each in finished}
+    tried = {each.configuration: (each.trial or {}).get("hyperparameters") for each in finished}
     rows = leaderboard(
         request["metric"],
         (
@@ -166,6 +168,7 @@ def end_without_model(session: Session, job_id: str, because: Ending) -> None:
                 result["scores"],
                 [fold.get(request["metric"]) for fold in result["fold_scores"]],
                 {cost: result[cost] for cost in COSTS},
+                tried[name],
             )
             for name, result in results.items()
         ),
