@@ -33,7 +33,7 @@ from tests.tables import (
 from workers.experiments import evaluation, pipelines
 from workers.experiments.contract import ARTIFACT_FILE, ONNX_FILE
 from workers.experiments.ensembling import make_stack
-from workers.experiments.exporting import checking, child
+from workers.experiments.exporting import checking, child, trees
 from workers.experiments.exporting.child import export
 from workers.experiments.exporting.curves import normal_ranks
 from workers.experiments.exporting.curves import splines as splines_of
@@ -187,6 +187,12 @@ def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     assert told["max_difference"] is told["rows"] is None
 
 
+def test_forests_without_end_are_not_written(tmp_path: Path, monkeypatch) -> None:
+    table, model = fitted("clf-random_forest-leaf_3", 80)
+    monkeypatch.setattr(trees, "MOST_NODES", 100)
+    assert "more than the 100 that are written" in export_of(table, model, tmp_path)["reason"]
+
+
 def test_a_file_that_predicts_something_else_is_not_kept(tmp_path: Path, monkeypatch) -> None:
     table, model = fitted("reg-ridge-default")
     numbers = Graph.numbers
@@ -269,7 +275,7 @@ def test_whatever_becomes_of_the_export_the_model_is_there() -> None:
     follow = stacking.follow_up(payload, Limits(20.0, 1 << 30), stacked, 12.0)
     assert (follow.limits.wall_seconds, follow.limits.memory_bytes) == (8.0, 1 << 30)
     assert (
-        stacking.follow_up({**payload, "seconds": 900}, Limits(20, 1), stacked, 2).limits.wall_seconds == 30
+        stacking.follow_up({**payload, "seconds": 900}, Limits(20, 1), stacked, 2).limits.wall_seconds == 15
     )
     for exported, words in (
         (Outcome(Ending.TIMEOUT), "longer than there was time"),

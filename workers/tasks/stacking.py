@@ -26,7 +26,7 @@ _WHY_NO_MODEL = {
     Ending.TIMEOUT: "The time budget was spent before the stack and the winner were fitted.",
     Ending.MEMORY: "Fitting the stack or the winner on all rows needed more memory than the worker allows.",
 }
-_EXPORT_SECONDS = 30.0  # for ONNX: nobody waits longer for what they may not want
+_EXPORT_SECONDS = 15.0  # for ONNX: nobody waits longer for what they may not want
 _WHY_NO_ONNX = {
     Ending.TIMEOUT: "Converting it took longer than there was time.",
     Ending.MEMORY: "Converting it needed more memory than the worker allows.",

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from app.metalearning.table import FloatArray
-from workers.experiments.exporting.graph import ML, Graph
+from workers.experiments.exporting.graph import ML, CannotConvertError, Graph
 
 Array = NDArray[Any]
+MOST_NODES = 1_000_000  # which take some seconds, a gigabyte of memory, and 40 MB of a file
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,19 @@ def of_histograms(estimator: Any) -> list[Tree]:
 
 
 def summed(graph: Graph, trees: list[Tree], matrix: str, dtype: type) -> str:
-    """The sum of what the trees say, shape (rows, targets); compared in float32 or float64, as `matrix` is."""
+    """The sum of what the trees say, shape (rows, targets); compared in float32 or float64, as `matrix` is.
+
+    Raises: CannotConvertError.
+    """
     return graph.add("TreeEnsembleRegressor", matrix, domain=ML, **_attributes(trees, dtype))
 
 
 def _attributes(trees: list[Tree], dtype: type) -> dict[str, Any]:
     sizes = [len(tree.feature) for tree in trees]
+    if sum(sizes) > MOST_NODES:
+        raise CannotConvertError(
+            f"its trees have {sum(sizes):,} nodes, more than the {MOST_NODES:,} that are written"
+        )
     of_tree = np.repeat(np.arange(len(trees)), sizes)
     ids = np.concatenate([np.arange(size) for size in sizes])
     leaf, width = np.concatenate([tree.is_leaf for tree in trees]), trees[0].values.shape[1]
@@ -115,7 +123,9 @@ def _of_predictor(nodes: Array, place: int, width: int) -> Tree:
 
 def _joined(trees: list[Tree], name: str, leaf: Array) -> list[int]:
     found = np.concatenate([getattr(tree, name) for tree in trees]).astype(np.int64)
-    return [int(each) for each in np.where(leaf, 0, found)]
+    found[leaf] = 0
+    nodes: list[int] = found.tolist()
+    return nodes
 
 
 def _rounded_down(thresholds: FloatArray) -> Array:
