@@ -13,6 +13,7 @@ from app.metalearning.portfolio.spaces import Choice, Hyperparameter, Integer, R
 from app.metalearning.table import TaskType
 
 Spaces = dict[str, Space]  # by algorithm
+_LARGEST = 2**53  # whole numbers beyond are not all floats
 
 
 class Method(StrEnum):
@@ -147,7 +148,7 @@ def _narrow(algorithm: str, hyperparameter: Hyperparameter, wish: Wish) -> Hyper
 def _choice(name: str, hyperparameter: Hyperparameter, wished: Sequence[Any]) -> Choice:
     values = [_as_declared(hyperparameter, value) for value in wished]
     for value in values:
-        if not hyperparameter.admits(value):
+        if value is None or not hyperparameter.admits(value):
             within = (
                 f"one of {_listed(hyperparameter.values)}"
                 if isinstance(hyperparameter, Choice)
@@ -164,8 +165,11 @@ def _choice(name: str, hyperparameter: Hyperparameter, wished: Sequence[Any]) ->
 def _as_declared(hyperparameter: Hyperparameter, value: Any) -> Any:
     """JSON has no tuples, and writes 1 for 1.0."""
     if isinstance(value, list):
-        return tuple(value)
-    if isinstance(hyperparameter, Real) and type(value) is int:
+        value = tuple(value)
+    if isinstance(hyperparameter, Choice):
+        position = hyperparameter.position(value)
+        return value if position is None else hyperparameter.at(position)
+    if isinstance(hyperparameter, Real) and type(value) is int and abs(value) <= _LARGEST:
         return float(value)
     if isinstance(hyperparameter, Integer) and isinstance(value, float) and value.is_integer():
         return int(value)

@@ -31,6 +31,7 @@ ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")
 STACKING, DONE = "stacking", "done"
 RETRAINING_SECONDS = 3600.0  # many times what it takes
+TIME_BUDGET_SPENT = "time_budget_spent"  # the error of what a budget cut off
 LESSONS_WITHDRAWN = "lessons_withdrawn"  # the error of a retraining
 
 
@@ -306,14 +307,16 @@ def drop_late(session: Session, job_id: str) -> bool:
 def time_budget_spent(detail: str) -> dict[str, Any]:
     """The error of what the job's time budget cut off."""
     return {
-        "code": "time_budget_spent",
+        "code": TIME_BUDGET_SPENT,
         "detail": detail,
         "advice": "Ask for a larger time_budget_seconds, or fewer configurations.",
     }
 
 
-def begin_stacking(session: Session, job_id: str) -> str | None:
+def begin_stacking(session: Session, job_id: str, inherited: str | None = None) -> str | None:
     """Move the job on to stacking when no experiment is left to do; the new task's queue for exactly one caller.
+
+    A search may have results from before it began: `inherited` is the queue of the workers that can fit these.
 
     Must run in a transaction after the one that finished the last experiment: in the same one, two workers that finish
     together each see the other's experiment unfinished.
@@ -328,7 +331,10 @@ def begin_stacking(session: Session, job_id: str) -> str | None:
             Job.phase == EXPERIMENTING,
             Job.cancel_requested_at.is_(None),
             ~_has_unfinished_tasks(),
-            exists().where(Experiment.job_id == Job.id, Experiment.outcome == "ok"),
+            or_(
+                exists().where(Experiment.job_id == Job.id, Experiment.outcome == "ok"),
+                literal(inherited is not None),
+            ),
         )
         .values(phase=STACKING),
     )
@@ -336,7 +342,7 @@ def begin_stacking(session: Session, job_id: str) -> str | None:
         return None
     # The winner is fitted anew by the same task, so one that needs a GPU takes the whole stack there.
     on_gpu = exists().where(Task.job_id == job_id, Task.queue == "gpu", Task.status == "succeeded")
-    queue = "gpu" if session.scalar(select(on_gpu)) else "cpu"
+    queue = "gpu" if inherited == "gpu" or session.scalar(select(on_gpu)) else "cpu"
     tasks.add(session, session.scalars(select(Job).where(Job.id == job_id)).one(), "stacking", queue)
     events.record(session, job_id, events.PHASE, {"phase": STACKING})
     return queue
@@ -377,6 +383,12 @@ def end_prediction(session: Session, job_id: str) -> bool:
     error = time_budget_spent("The job's time budget was spent before anything was predicted.")
     dropped = (Job.kind == PREDICTION, Job.cancel_requested_at.is_(None), ~_has_unfinished_tasks())
     return _end(session, job_id, "failed", *dropped, error=error)
+
+
+def has_unfinished_tasks(session: Session, job_id: str) -> bool:
+    """Whether something of it waits or runs."""
+    unfinished = select(Job.id).where(Job.id == job_id, _has_unfinished_tasks())
+    return session.scalar(unfinished) is not None
 
 
 def lacks_only_a_result(session: Session, job_id: str) -> bool:

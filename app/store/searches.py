@@ -10,9 +10,12 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequestError, SearchUnderWayError
+from app.metalearning.portfolio import configuration_called
 from app.metalearning.protocol import PROTOCOL
+from app.metalearning.table import TaskType
 from app.store import experiments, jobs, tasks
-from app.store.tables import SEARCH, Evaluation, Experiment, Job, Task
+from app.store.jobs import TIME_BUDGET_SPENT
+from app.store.tables import SEARCH, Dataset, Experiment, Job, Task
 
 PROPOSING = "proposing"  # the kind of the task that chooses trials
 _NO_END = 1 << 30
@@ -21,7 +24,10 @@ _OVER = "no_more_because"  # in the progress of the task that chose last
 
 @dataclass(frozen=True)
 class Search:
-    """A search, its trials in order, those of the searches that it extends first, and what was measured before all of them."""
+    """A search, its trials by number, those of the searches that it extends included, and what ended before all of them.
+
+    A trial that an earlier search did not finish is there only once it is made again.
+    """
 
     job: Job
     trials: tuple[Experiment, ...]
@@ -30,12 +36,11 @@ class Search:
     @property
     def n_ready(self) -> int:
         """How many trials may be chosen: each by the results of all but the `parallel` - 1 before it."""
-        ended = next(
-            (index for index, each in enumerate(self.trials) if each.outcome is None), len(self.trials)
-        )
+        following = max(map(number_of, self.trials), default=-1) + 1
+        waiting = min((number_of(each) for each in self.trials if each.outcome is None), default=following)
         begun = sum(each.job_id == self.job.id for each in self.trials)
         wanted = (self.job.request["trials"] or _NO_END) - begun
-        return min(wanted, ended + int(self.job.request["parallel"]) - len(self.trials))
+        return min(wanted, waiting + int(self.job.request["parallel"]) - following)
 
 
 def begin(
@@ -61,6 +66,8 @@ def begin(
         time_budget_seconds=time_budget_seconds,
     )
     jobs.begin(session, job, [])
+    if request["extends"] is not None:
+        _make_again(session, job)
     tasks.add(session, job, PROPOSING, "cpu")
     return job
 
@@ -88,14 +95,25 @@ def to_extend(session: Session, owner: str, job_id: str) -> Job:
 def read(session: Session, job: Job) -> Search:
     """The search as it is now."""
     chain = _chain(session, job)
-    trials = tuple(
-        trial
-        for each in chain
-        for trial in _trials(session, each)
-        if each is job or trial.outcome is not None  # what an earlier search did not finish is not counted
-    )
+    by_number: dict[int, Experiment] = {}
+    for each in chain:
+        for trial in _trials(session, each):
+            if each is job or is_finished(trial):
+                by_number[number_of(trial)] = trial
     known = _known(session, chain) if job.request["warm_start"] else ()
-    return Search(job, trials, known)
+    return Search(job, tuple(by_number[number] for number in sorted(by_number)), known)
+
+
+def number_of(experiment: Experiment) -> int:
+    """Of a trial."""
+    assert experiment.trial is not None, "every experiment of a search is a trial"
+    return int(experiment.trial["number"])
+
+
+def is_finished(experiment: Experiment) -> bool:
+    """Whether it has an outcome that says something of the configuration: what a budget cut off has none."""
+    error = (experiment.result or {}).get("error") or {}
+    return experiment.outcome is not None and error.get("code") != TIME_BUDGET_SPENT
 
 
 def held(session: Session, job_id: str) -> Search | None:
@@ -135,8 +153,8 @@ def ended_because(session: Session, job: Job) -> str:
     noted = next((str(each.progress[_OVER]) for each in choosing if _OVER in each.progress), None)
     if noted is not None:
         return noted
-    made = select(Experiment.task_id).where(Experiment.job_id == job.id)
-    return "trials" if len(session.scalars(made).all()) == job.request["trials"] else "time"
+    finished = [each for each in _trials(session, job) if is_finished(each)]
+    return "trials" if len(finished) == job.request["trials"] else "time"
 
 
 def why_nothing(session: Session, job_id: str) -> dict[str, Any] | None:
@@ -163,10 +181,26 @@ def why_nothing(session: Session, job_id: str) -> dict[str, Any] | None:
 
 
 def _is_done(session: Session, job_id: str) -> bool:
-    """Whether trials are being chosen, or never will be again."""
-    choosing = select(Task).where(Task.job_id == job_id, Task.kind == PROPOSING).order_by(Task.id.desc())
-    newest = session.scalars(choosing.execution_options(populate_existing=True)).first()
-    return newest is not None and (newest.status != "succeeded" or _OVER in newest.progress)
+    """Whether trials are being chosen, or never will be again.
+
+    All tasks that choose are looked at: ids tell the order of what one process writes, not of several.
+    """
+    choosing = select(Task).where(Task.job_id == job_id, Task.kind == PROPOSING)
+    found = session.scalars(choosing.execution_options(populate_existing=True)).all()
+    return any(each.status != "succeeded" or _OVER in each.progress for each in found)
+
+
+def _make_again(session: Session, job: Job) -> None:
+    """Write the trials that the searches before did not finish, as many as there may be, under their numbers."""
+    chain = _chain(session, job)
+    task_type = TaskType(session.scalars(select(Dataset.task_type).where(Dataset.id == job.dataset_id)).one())
+    begun = {number_of(each): each for earlier in chain[:-1] for each in _trials(session, earlier)}
+    finished = {number_of(each) for each in read(session, job).trials}
+    missing = [begun[number] for number in sorted(set(begun) - finished)]
+    for each in missing[: job.request["trials"]]:
+        assert each.trial is not None, "every experiment of a search is a trial"
+        configuration = configuration_called(each.configuration, task_type, each.trial)
+        experiments.add(session, job, configuration, trial=each.trial)
 
 
 def _chain(session: Session, job: Job) -> list[Job]:
@@ -180,21 +214,30 @@ def _chain(session: Session, job: Job) -> list[Job]:
 def _trials(session: Session, job: Job) -> list[Experiment]:
     rows = select(Experiment).where(Experiment.job_id == job.id, Experiment.trial.is_not(None))
     found = session.scalars(rows.execution_options(populate_existing=True)).all()
-    return sorted(found, key=lambda each: int((each.trial or {})["number"]))
+    return sorted(found, key=number_of)
 
 
 def _known(session: Session, chain: list[Job]) -> tuple[Experiment, ...]:
-    """What was measured on the dataset before the first of the searches began, the newest of every configuration."""
+    """What ended on the dataset before the first of the searches began, of every configuration the newest, one with scores before others.
+
+    What failed is known too, and what was given up: its learning curve says how far others came.
+    """
     rows = (
         select(Experiment)
-        .join(Evaluation, Evaluation.experiment_id == Experiment.task_id)
+        .join(Job, Job.id == Experiment.job_id)
+        .join(Task, Task.id == Experiment.task_id)
         .where(
-            Evaluation.dataset_id == chain[0].dataset_id,
-            Evaluation.protocol == PROTOCOL,
-            Evaluation.status == "ok",
-            Evaluation.created_at <= chain[0].created_at,
-            Experiment.job_id.not_in([each.id for each in chain]),
+            Job.dataset_id == chain[0].dataset_id,
+            Experiment.outcome.is_not(None),
+            Task.finished_at <= chain[0].created_at,
+            Job.id.not_in([each.id for each in chain]),
         )
-        .order_by(Experiment.task_id)
+        .order_by(Experiment.outcome == "ok", Task.finished_at, Experiment.task_id)
     )
-    return tuple({each.fingerprint: each for each in session.scalars(rows)}.values())
+    found = (each for each in session.scalars(rows) if is_finished(each) and _is_of_today(each))
+    return tuple({each.fingerprint: each for each in found}.values())
+
+
+def _is_of_today(experiment: Experiment) -> bool:
+    """Whether it was measured as it would be now; errors do not say how."""
+    return bool((experiment.result or {}).get("protocol", PROTOCOL) == PROTOCOL)

@@ -1,5 +1,6 @@
 """What a search tries next."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from app.metalearning.portfolio import ALGORITHMS, configuration_with, configurations_of
 from app.metalearning.search import Method, grid_size
 from app.metalearning.table import TaskType
-from workers.experiments.search.bayesian import _expected_improvement
+from workers.experiments.search.bayesian import _comparable, _expected_improvement
 from workers.experiments.search.proposing import propose
+from workers.experiments.search.sampling import _all_values
 
 CLASSIFICATION = TaskType.CLASSIFICATION
 SMALL = ["lightgbm", "svm", "knn"]
@@ -161,6 +163,51 @@ def test_a_small_space_is_exhausted_by_chance_and_by_models_too():
     for method in ("random", "tpe", "gp"):
         trials = search(100, method=method, algorithms=["lda"], space=space)
         assert len(trials) == 4, method  # four ways to shrink
+
+
+@pytest.mark.parametrize("method", [Method.RANDOM, Method.TPE, Method.GP])
+def test_the_last_points_of_a_small_space_are_found(method):
+    """knn has fifty numbers of neighbours, two weights and three distances."""
+    space = ALGORITHMS["knn"].space(CLASSIFICATION)
+    size = np.prod([len(each) for each in _all_values(space)])
+    trials = [
+        {"number": number, "algorithm": "knn", "hyperparameters": values, "loss": 0.5}
+        for number, values in enumerate(_every_point(space))
+    ]
+    left = trials.pop()
+    found = propose(ASKED | {"method": method, "algorithms": ["knn"], "trials": trials, "propose": 2}, None)
+    assert len(trials) == size - 1
+    assert [each["hyperparameters"] for each in found["proposals"]] == [left["hyperparameters"]]
+    assert found["exhausted"]
+
+
+def _every_point(space):
+    names = [each.name for each in space.hyperparameters]
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*_all_values(space))]
+
+
+def test_a_default_that_is_written_out_is_no_other_configuration():
+    known = [{"algorithm": "knn", "hyperparameters": {"n_neighbors": 5}, "loss": 0.2}]
+    space = {
+        "knn": {
+            name: {"values": [value]} for name, value in (("weights", "uniform"), ("metric", "minkowski"))
+        }
+    }
+    space["knn"]["n_neighbors"] = {"low": 5, "high": 6}
+    trials = search(5, algorithms=["knn"], space=space, known=known)
+    assert [each["hyperparameters"]["n_neighbors"] for each in trials] == [6]
+
+
+def test_equal_losses_have_no_order():
+    assert len(set(_comparable([0.5] * 6))) == 1
+    scores = _comparable([0.1, None, 0.3, None, 0.3])
+    assert scores[1] == scores[2] == scores[3] == scores[4] > scores[0]
+
+
+def test_a_long_history_costs_no_more_than_a_part_of_it():
+    trials = search(400)
+    chosen = propose(ASKED | {"method": "gp", "trials": trials, "propose": 1}, None)["proposals"]
+    assert chosen[0]["number"] == 400
 
 
 def test_algorithms_take_turns_on_a_grid():

@@ -107,6 +107,37 @@ def test_contradictions_are_told(space, told):
     assert refused.value.advice
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "name", "value"),
+    [
+        ("logistic_regression", "C", 10**400),
+        ("lightgbm", "subsample_freq", False),
+        ("decision_tree", "min_samples_leaf", True),
+        ("hist_gradient_boosting", "max_features", True),
+        ("gaussian_process", "kernel", None),
+        ("mlp", "hidden_layer_sizes", {"a": 1}),
+        ("mlp", "hidden_layer_sizes", [[24]]),
+        ("svm", "C", "1.0"),
+    ],
+    ids=str,
+)
+def test_values_of_another_type_are_refused(algorithm, name, value):
+    with pytest.raises(SearchSpaceError):
+        spaces_of([algorithm], CLASSIFICATION, {algorithm: {name: Wish(values=[value])}})
+
+
+def test_a_number_is_the_same_number_however_json_writes_it():
+    (sizes,) = [
+        each
+        for each in space_of("mlp", hidden_layer_sizes=Wish(values=[[24.0]])).hyperparameters
+        if each.name == "hidden_layer_sizes"
+    ]
+    assert repr(sizes.values) == "((24,),)"
+    space = space_of("xgboost", min_child_weight=Wish(values=[3]))
+    assert lies_in(space, ["min_child_weight"], {"min_child_weight": 3})
+    assert lies_in(space_of("xgboost", min_child_weight=Wish(values=[1])), ["min_child_weight"], {})
+
+
 def test_a_default_outside_the_wishes_is_outside_the_space():
     """LightGBM's own learning rate is 0.1."""
     wide, narrow = (space_of("lightgbm", learning_rate=Wish(high=high)) for high in (0.2, 0.05))

@@ -102,6 +102,11 @@ def test_trials_are_given_up_halfway_and_say_why(deployment: Deployment, tmp_pat
         assert each["rung"]["score"] > each["rung"]["needed"]  # of RMSE
         assert each["rung"]["anchor"] in (64, 256)
     assert job["result"]["search"]["outcomes"] == {"ok": 12 - len(given_up), "stopped_early": len(given_up)}
+    again = searched(deployment, dataset_id, algorithms=["knn", "ridge"], trials=12, method="asha", seed=1)
+    assert again["result"]["search"]["known_before"] == 12
+    assert {each["configuration"] for each in again["experiments"]}.isdisjoint(
+        each["configuration"] for each in job["experiments"]
+    )
 
 
 @pytest.mark.requirement("R4")

@@ -56,7 +56,7 @@ def propose(database: Database, *points: tuple[str, dict[str, Any]], exhausted: 
         search = searching._search(session, held.job_id)
         chosen = [
             {
-                "number": len(search.trials) + index,
+                "number": max(map(searches.number_of, search.trials), default=-1) + 1 + index,
                 "algorithm": name,
                 "hyperparameters": values,
                 "source": "random",
@@ -260,7 +260,66 @@ def test_only_an_ended_search_of_ones_own_can_be_extended(database):
             searches.to_extend(session, "local", other.id)
 
 
-def measured(database: Database, name: str, accuracy: float) -> None:
+def test_what_a_search_did_not_finish_the_next_one_makes_again(database):
+    """It was cancelled while trial 1 ran, trial 2 had ended, and trial 3 was cut off by the budget."""
+    first = begin(database, parallel=4)
+    propose(database, knn(1), knn(2), knn(3), knn(4))
+    end(database, 0.5)
+    claim(database)
+    end(database, 0.7)
+    end(database, None, outcome="timeout", error={"code": "time_budget_spent"})
+    write(database, lambda session: jobs.request_cancel(session, "local", first))
+    second = begin(database, parallel=4, extends=first, trials=3)
+    again = [each for each in search_of(database, second).trials if each.job_id == second]
+    assert [(each.trial["number"], each.trial["hyperparameters"]["n_neighbors"]) for each in again] == [
+        (1, 2),
+        (3, 4),
+    ]
+    assert [each.trial["number"] for each in search_of(database, second).trials] == [0, 1, 2, 3]
+    assert search_of(database, second).n_ready == 1
+    assert propose(database, knn(5)) == 1  # what chooses comes first
+    with database.read() as session:
+        numbers = [each.trial["number"] for each in searches.read(session, job_of(database, second)).trials]
+    assert numbers == [0, 1, 2, 3, 4]
+
+
+def test_an_extension_that_adds_no_score_is_stacked_from_what_there_was(database):
+    first = begin(database, parallel=1)
+    run(database, first, 0.5)
+    second = begin(database, parallel=1, extends=first, trials=1)
+    propose(database, knn(99))
+    end(database, None, outcome=STOPPED_EARLY)
+    advance(database, second)
+    assert open_tasks(database, second) == ["stacking"]
+
+
+def test_clocks_that_differ_do_not_make_a_search_choose_twice(database):
+    """The first task that chooses came from a machine whose clock runs ahead, so that its id is the last."""
+    job_id = begin(database)
+    renamed = update(Task).where(Task.job_id == job_id).values(id="task_ffffffffffffffffffffffff")
+    write(database, lambda session: session.execute(renamed))
+    propose(database, knn(1), knn(2))
+    end(database, 0.5)
+    for _ in range(3):
+        advance(database, job_id)
+    assert open_tasks(database, job_id).count("proposing") == 1
+    propose(database, exhausted=True)
+    end(database, 0.6)
+    for _ in range(3):
+        advance(database, job_id)
+    assert open_tasks(database, job_id) == ["stacking"]
+
+
+def test_trials_that_the_budget_cut_off_were_not_made(database):
+    job_id = begin(database, trials=2)
+    propose(database, knn(1), knn(2))
+    for _ in range(2):
+        end(database, None, outcome="timeout", error={"code": "time_budget_spent"})
+    advance(database, job_id)
+    assert job_of(database, job_id).error["code"] == "budget_too_small"
+
+
+def measured(database: Database, name: str, accuracy: float, outcome: str = "ok") -> None:
     """A measurement of the dataset that has ended."""
 
     def change(session: Any) -> None:
@@ -272,7 +331,7 @@ def measured(database: Database, name: str, accuracy: float) -> None:
             time_budget_seconds=60.0,
         )
         each = session.scalars(select(Experiment).where(Experiment.job_id == job.id)).one()
-        each.outcome, each.result = "ok", {"scores": {"accuracy": accuracy}}
+        each.outcome, each.result = outcome, {"scores": {"accuracy": accuracy}} if outcome == "ok" else {}
         session.add(
             Evaluation(
                 experiment_id=each.task_id,
@@ -285,7 +344,9 @@ def measured(database: Database, name: str, accuracy: float) -> None:
                 result=each.result,
             )
         )
-        session.execute(update(Task).where(Task.job_id == job.id).values(status="succeeded"))
+        session.execute(
+            update(Task).where(Task.job_id == job.id).values(status="succeeded", finished_at=now())
+        )
         session.execute(update(Job).where(Job.id == job.id).values(status="succeeded"))
 
     write(database, change)
@@ -302,14 +363,16 @@ def test_what_was_measured_before_is_known_where_the_space_holds_it(database):
         ("clf-svm-rbf", 0.6),
     ):
         measured(database, name, accuracy)
+    measured(database, "clf-knn-12_manhattan", 0.0, outcome=STOPPED_EARLY)
     job_id = begin(database, space={"svm": {"C": {"low": 10.0}}})
     measured(database, "clf-knn-25_weighted", 0.75)  # too late to be known
     cold = begin(database, warm_start=False)
     with database.read() as session:
         found = searching.known(session, search_of(database, job_id))
         assert searching.known(session, search_of(database, cold)) == []
-    assert [(each.configuration, each.result["scores"]["accuracy"]) for each, _ in found] == [
-        ("clf-knn-5", 0.8)
+    assert [(each.configuration, each.result.get("scores")) for each, _ in found] == [
+        ("clf-knn-12_manhattan", None),
+        ("clf-knn-5", {"accuracy": 0.8}),
     ]
 
 

@@ -12,13 +12,15 @@ from app.metalearning.metrics import METRICS
 from app.metalearning.portfolio import CONFIGURATIONS, Configuration, configuration_called, configuration_with
 from app.metalearning.search import as_wishes, lies_in, spaces_of
 from app.metalearning.table import TaskType
-from app.store import budgets, events, experiments, searches
+from app.store import budgets, events, experiments, jobs, searches
+from app.store.experiments import EXPERIMENTING
 from app.store.searches import Search
-from app.store.tables import Dataset, Experiment, Job
+from app.store.tables import SEARCH, Dataset, Experiment, Job
 from app.store.tasks import Claim
 from workers.experiments.search import halving
 
 _PROPOSAL_SECONDS = 60.0
+_MOST_AT_ONCE = 8  # trials that one task chooses
 
 
 def go_on(session: Session, job_id: str) -> str | None:
@@ -52,7 +54,7 @@ def load(
         "recommended": request["recommended"],
         "known": [_told(each, found, request) for each, found in known(session, search)],
         "trials": [_told(each, _configuration(each, task_type), request) for each in search.trials],
-        "propose": max(0, search.n_ready),
+        "propose": min(_MOST_AT_ONCE, max(0, search.n_ready)),
     }
     seconds = min(_PROPOSAL_SECONDS, budgets.seconds_for_experiments(session, held.job_id))
     return "workers.tasks.computing:propose", payload, Limits(seconds, settings.memory_bytes)
@@ -61,7 +63,8 @@ def load(
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:  # noqa: ARG001  as every kind's
     """Write the trials that were chosen; where nothing was left, or choosing broke a limit, no more follow."""
     if outcome.value is None:
-        searches.end_choosing(session, held.task_id, "failed")
+        is_late = experiments.held(session, held.job_id, SEARCH) is None
+        searches.end_choosing(session, held.task_id, "time" if is_late else "failed")
         return
     job = session.scalars(select(Job).where(Job.id == held.job_id)).one()
     task_type = _task_type(session, job)
@@ -105,7 +108,8 @@ def rungs(session: Session, experiment: Experiment) -> dict[str, Any] | None:
         return None
     search = _search(session, experiment.job_id)
     request = search.job.request
-    ended = search.trials[: max(0, trial["number"] - request["parallel"] + 1)]
+    latest = trial["number"] - request["parallel"]
+    ended = [each for each in search.trials if searches.number_of(each) <= latest]
     others = [
         *(each for each, _ in known(session, search)),
         *(each for each in ended if (each.trial or {}).get("bracket") == trial["bracket"]),
@@ -118,6 +122,22 @@ def rungs(session: Session, experiment: Experiment) -> dict[str, Any] | None:
             if score is not None and str(point["anchor"]) in losses:
                 losses[str(point["anchor"])].append(float(metric.loss(score)))
     return {"metric": metric.name, "losses": losses}
+
+
+def finished(session: Session, search: Search) -> list[tuple[Experiment, Configuration]]:
+    """What has scores: of the search, of those that it extends, and of what was known before."""
+    task_type = _task_type(session, search.job)
+    trials = [(each, _configuration(each, task_type)) for each in search.trials]
+    return [pair for pair in (*known(session, search), *trials) if pair[0].outcome == "ok"]
+
+
+def inherited_queue(session: Session, job_id: str) -> str | None:
+    """The queue of the workers that can fit what a search has results of; None of other jobs, and where it has none."""
+    job = session.scalars(select(Job).where(Job.id == job_id)).one()
+    if job.kind != SEARCH or job.phase != EXPERIMENTING or jobs.has_unfinished_tasks(session, job_id):
+        return None
+    queues = {each.algorithm.queue for _, each in finished(session, searches.read(session, job))}
+    return max(queues, default=None)  # gpu, where anything needs one
 
 
 def summary(session: Session, job: Job) -> dict[str, Any]:
@@ -153,6 +173,7 @@ def _told(experiment: Experiment, configuration: Configuration, request: dict[st
     """A trial as those who choose see it."""
     score = ((experiment.result or {}).get("scores") or {}).get(request["metric"])
     return {
+        "number": (experiment.trial or {}).get("number"),
         "algorithm": configuration.algorithm.name,
         "hyperparameters": configuration.hyperparameters,
         "loss": None if score is None else float(METRICS[request["metric"]].loss(score)),

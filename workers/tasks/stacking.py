@@ -141,9 +141,7 @@ def give_up(session: Session, task_id: str) -> None:
 def _finished(session: Session, job: Job) -> Sequence[Experiment]:
     """What was measured: of a search also what it knew before, and what it goes on from."""
     if job.kind == SEARCH:
-        search = searches.read(session, job)
-        before = [experiment for experiment, _ in searching.known(session, search)]
-        return [each for each in (*before, *search.trials) if each.outcome == "ok"]
+        return [each for each, _ in searching.finished(session, searches.read(session, job))]
     query = select(Experiment).where(Experiment.job_id == job.id, Experiment.outcome == "ok")
     return session.scalars(query.order_by(Experiment.task_id)).all()
 

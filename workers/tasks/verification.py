@@ -18,7 +18,7 @@ def advance(session: Session, job_id: str) -> str | None:
     asked = exploring.go_on(session, job_id) or searching.go_on(session, job_id)
     if asked is not None:
         return asked
-    queue = jobs.begin_stacking(session, job_id)
+    queue = jobs.begin_stacking(session, job_id, searching.inherited_queue(session, job_id))
     if queue is None and jobs.lacks_only_a_result(session, job_id):
         stacking.end_without_model(session, job_id, Ending.TIMEOUT)
     elif queue is None and not (

@@ -8,6 +8,11 @@ from typing import Any
 from app.metalearning.table import TaskType
 
 
+def _same(value: Any, other: Any) -> bool:
+    """Whether two values are equal, where a truth value is no number; 1 is 1.0."""
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
+
+
 @dataclass(frozen=True)
 class Condition:
     """A hyperparameter counts only while another one has one of these values."""
@@ -47,7 +52,7 @@ class Real:
     def admits(self, value: Any) -> bool:
         """Whether the value is the default or in the range."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return value == self.default or (number and self.low <= value <= self.high)
+        return _same(value, self.default) or (number and self.low <= value <= self.high)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class Integer:
     def admits(self, value: Any) -> bool:
         """Whether the value is the default or in the range."""
         whole = isinstance(value, int) and not isinstance(value, bool)
-        return value == self.default or (whole and self.low <= value <= self.high)
+        return _same(value, self.default) or (whole and self.low <= value <= self.high)
 
 
 @dataclass(frozen=True)
@@ -105,13 +110,13 @@ class Choice:
     def position(self, value: Any) -> float | None:
         """The middle of a value's share; None of what is none of them."""
         for index, each in enumerate(self.values):
-            if value == each and type(value) is type(each):
+            if _same(value, each):
                 return (index + 0.5) / len(self.values)
         return None
 
     def admits(self, value: Any) -> bool:
-        """Whether the value is the default or one of the values, of the same type."""
-        return any(value == each and type(value) is type(each) for each in (*self.values, self.default))
+        """Whether the value is the default or one of the values."""
+        return any(_same(value, each) for each in (*self.values, self.default))
 
 
 Hyperparameter = Real | Integer | Choice
@@ -151,6 +156,12 @@ class Space:
             if position is not None and self.counts(each, values):
                 positions[each.name] = position
         return positions
+
+    def effective(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The hyperparameters that count, with the library's own values where they are known and none is given."""
+        known = {each.name: values.get(each.name, each.default) for each in self.hyperparameters}
+        counting = (each.name for each in self.hyperparameters if self.counts(each, values))
+        return {name: known[name] for name in counting if known[name] is not None}
 
     def why_not(self, values: dict[str, Any]) -> str | None:
         """The first reason why these hyperparameters are outside the space, as a phrase; None where they are inside."""

@@ -4,14 +4,14 @@ Both see the search spaces as unit cubes, so that logarithmic ranges and whole n
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
@@ -19,7 +19,7 @@ from app.metalearning.portfolio import Configuration
 from app.metalearning.portfolio.spaces import Choice, Hyperparameter
 from app.metalearning.search import Spaces
 from app.metalearning.table import FloatArray
-from workers.experiments.search.history import History, Point, Random
+from workers.experiments.search.history import History, Point, Random, Seen
 from workers.experiments.search.sampling import at_random
 
 _ALGORITHM = "algorithm"
@@ -27,6 +27,7 @@ _ALGORITHM = "algorithm"
 _FEWEST_SCORES = 5
 _ASKED = 5  # so often; what was tried before is passed over
 _CANDIDATES, _NEIGHBOURS, _NEAREST = 1_500, 60, 5
+_MOST_OF_EACH = 120  # of the best, and of the others
 _STEP = 0.1  # standard deviation of a neighbour's coordinate in the unit cube
 _UNIT = FloatDistribution(0.0, 1.0)
 
@@ -104,8 +105,9 @@ def gp(history: History, random: Random) -> Iterator[Point]:
 
 def _most_promising(history: History, random: Random) -> Iterator[Point]:
     coded = _Coding(history.spaces)
-    known = [Point(each.algorithm, each.configuration.hyperparameters) for each in history.seen]
-    losses = _comparable([each.loss for each in history.seen])
+    seen = _some(history, random)
+    known = [Point(each.algorithm, each.configuration.hyperparameters) for each in seen]
+    losses = _comparable([each.loss for each in seen])
     points = coded.rows(known)
     model = _fitted(points, losses, optimize=True)
     if history.pending:
@@ -118,6 +120,16 @@ def _most_promising(history: History, random: Random) -> Iterator[Point]:
     mean, spread = model.predict(coded.rows(candidates), return_std=True)
     for index in np.argsort(-_expected_improvement(losses.min(), mean, spread))[:_ASKED]:
         yield candidates[index]
+
+
+def _some(history: History, random: Random) -> Sequence[Seen]:
+    """All that was seen, or of a long history the best and a draw of the others: the process costs their number cubed."""
+    if len(history.seen) <= 2 * _MOST_OF_EACH:
+        return history.seen
+    ranked = sorted(history.seen, key=lambda each: np.inf if each.loss is None else each.loss)
+    best, others = ranked[:_MOST_OF_EACH], ranked[_MOST_OF_EACH:]
+    drawn = random.choice(len(others), _MOST_OF_EACH, replace=False)
+    return [*best, *(others[index] for index in sorted(drawn.tolist()))]
 
 
 class _Coding:
@@ -143,8 +155,8 @@ class _Coding:
 def _comparable(losses: list[float | None]) -> FloatArray:
     """Losses as normal scores of their ranks, so that absurd ones do not rule; what failed is as bad as the worst."""
     worst = max((loss for loss in losses if loss is not None), default=0.0)
-    ranks = np.argsort(np.argsort([worst if loss is None else loss for loss in losses], kind="stable"))
-    scores: FloatArray = norm.ppf((ranks + 0.5) / len(losses))
+    ranks = rankdata([worst if loss is None else loss for loss in losses])  # of equal losses the same
+    scores: FloatArray = norm.ppf((ranks - 0.5) / len(losses))
     return scores
 
 

@@ -1,12 +1,13 @@
 """Which configurations a search tries next, as a child works it out."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from app.isolation import Report
-from app.metalearning.portfolio import Configuration, configuration_with, find_configuration
+from app.metalearning.portfolio import CONFIGURATIONS, Configuration, configuration_with
 from app.metalearning.search import Method, as_wishes, spaces_of
 from app.metalearning.table import TaskType
 from workers.experiments.search import halving
@@ -23,8 +24,8 @@ def propose(payload: dict[str, Any], report: Report) -> dict[str, Any]:  # noqa:
     Args:
         payload: of the search `task_type`, `method`, `algorithms`, `space` (wishes), `seed`, `parallel`, `grid_points` and
             `recommended` (names of configurations); `known`, what was measured before it began, and `trials`, each with
-            `algorithm`, `hyperparameters` and `loss` (null without a score), the latter in order of their numbers; and how
-            many to `propose`.
+            `algorithm`, `hyperparameters` and `loss` (null without a score), the latter with their `number` and in its
+            order; and how many to `propose`.
         report: not told of anything.
 
     Returns: `proposals`, each with `number`, `algorithm`, `hyperparameters` and `source`, and whether the space is
@@ -34,23 +35,26 @@ def propose(payload: dict[str, Any], report: Report) -> dict[str, Any]:  # noqa:
     spaces = spaces_of(payload["algorithms"], task_type, as_wishes(payload["space"]))
     sampler = sampler_of(payload)
     known = [_seen(each, task_type) for each in payload["known"]]
-    trials = [_seen(each, task_type) for each in payload["trials"]]
+    trials = {int(each["number"]): _seen(each, task_type) for each in payload["trials"]}
+    tried = {_content(each.configuration) for each in (*known, *trials.values())}
+    first = max(trials, default=-1) + 1
     proposals: list[dict[str, Any]] = []
-    for number in range(len(trials), len(trials) + payload["propose"]):
-        ended = max(0, number - payload["parallel"] + 1)
-        pending = tuple(each.configuration for each in trials[ended:])
+    for number in range(first, first + payload["propose"]):
+        latest = number - payload["parallel"]
+        ended = [each for earlier, each in trials.items() if earlier <= latest]
+        pending = tuple(each.configuration for earlier, each in trials.items() if earlier > latest)
         wanted = _wanted(
             payload["recommended"],
             sampler,
-            History(spaces, (*known, *trials[:ended]), pending),
+            History(spaces, (*known, *ended), pending),
             np.random.default_rng([payload["seed"], number]),
         )
-        tried = {each.configuration.fingerprint for each in (*known, *trials)}
         chosen = _first_new(wanted, task_type, tried)
         if chosen is None:
             break
         configuration, is_recommended = chosen
-        trials.append(Seen(configuration, None))
+        trials[number] = Seen(configuration, None)
+        tried.add(_content(configuration))
         proposals.append(
             {
                 "number": number,
@@ -77,7 +81,9 @@ def _wanted(
 ) -> Iterator[tuple[Point, bool]]:
     """Points with whether they are recommended."""
     for name in recommended:
-        configuration = find_configuration(name)
+        if name not in CONFIGURATIONS:
+            continue  # of a portfolio that was
+        configuration = CONFIGURATIONS[name]
         yield Point(configuration.algorithm.name, configuration.hyperparameters), True
     for point in sampler(history, random):
         yield point, False
@@ -88,9 +94,17 @@ def _first_new(
 ) -> tuple[Configuration, bool] | None:
     for point, is_recommended in wanted:
         configuration = configuration_with(point.algorithm, task_type, point.hyperparameters)
-        if configuration.fingerprint not in tried:
+        if _content(configuration) not in tried:
             return configuration, is_recommended
     return None
+
+
+def _content(configuration: Configuration) -> str:
+    """The same for all that means the same: a hyperparameter that is left out has the library's own value."""
+    algorithm = configuration.algorithm
+    effective = algorithm.space(configuration.task_type).effective(configuration.hyperparameters)
+    told = {name: float(value) if type(value) is int else value for name, value in effective.items()}
+    return f"{algorithm.name} {json.dumps(told, sort_keys=True)}"
 
 
 def _bracket(method: str, number: int) -> dict[str, int]:

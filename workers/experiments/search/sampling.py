@@ -1,14 +1,19 @@
 """Choosing trials without a model: at random (Bergstra and Bengio 2012), or from a grid."""
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from app.metalearning.portfolio.spaces import Space
+import numpy as np
+
+from app.metalearning.portfolio.spaces import Hyperparameter, Integer, Real, Space
 from app.metalearning.search import grid_points
 from workers.experiments.search.history import History, Point, Random
 
-# Where so many draws are all known already, a space is taken for exhausted.
+# After so many draws that are all known already, what is left of small spaces is tried in order.
 _MOST_DRAWS = 200
+_MOST_COUNTED = 10_000
 
 
 def at_random(history: History, random: Random) -> Iterator[Point]:
@@ -17,6 +22,11 @@ def at_random(history: History, random: Random) -> Iterator[Point]:
     for _ in range(_MOST_DRAWS):
         name = names[int(random.integers(len(names)))]
         yield Point(name, draw(history.spaces[name], random))
+    for name, space in history.spaces.items():
+        values = _all_values(space)
+        if values is not None:
+            for chosen in itertools.product(*values):
+                yield Point(name, _counting(space, chosen))
 
 
 def draw(space: Space, random: Random) -> dict[str, object]:
@@ -48,15 +58,36 @@ class Grid:
 
     def _of(self, name: str, space: Space) -> Iterator[Point]:
         values = grid_points(space, self.points_per_number)
-        sizes = [len(each) for each in values]
-        for index in _shuffled(math.prod(sizes), self.seed):
-            chosen: dict[str, object] = {}
-            rest = index
-            for hyperparameter, each in zip(space.hyperparameters, values, strict=True):
+        for index in _shuffled(math.prod(map(len, values)), self.seed):
+            chosen, rest = [], index
+            for each in values:
                 rest, position = divmod(rest, len(each))
-                if space.counts(hyperparameter, chosen):
-                    chosen[hyperparameter.name] = each[position]
-            yield Point(name, chosen)
+                chosen.append(each[position])
+            yield Point(name, _counting(space, chosen))
+
+
+def _counting(space: Space, values: Sequence[Any]) -> dict[str, Any]:
+    """One value of every hyperparameter, without those that do not count beside the others."""
+    chosen: dict[str, Any] = {}
+    for hyperparameter, value in zip(space.hyperparameters, values, strict=True):
+        if space.counts(hyperparameter, chosen):
+            chosen[hyperparameter.name] = value
+    return chosen
+
+
+def _all_values(space: Space) -> list[Sequence[Any]] | None:
+    """Every value of every hyperparameter; None where these are too many to count."""
+    values = [_values(each) for each in space.hyperparameters]
+    sizes = [math.inf if each is None else len(each) for each in values]
+    return [each for each in values if each is not None] if math.prod(sizes) <= _MOST_COUNTED else None
+
+
+def _values(hyperparameter: Hyperparameter) -> Sequence[Any] | None:
+    if isinstance(hyperparameter, Real):
+        return None
+    if isinstance(hyperparameter, Integer):
+        return range(hyperparameter.low, hyperparameter.high + 1)
+    return hyperparameter.values
 
 
 def _shuffled(size: int, seed: int) -> Iterator[int]:
@@ -64,6 +95,9 @@ def _shuffled(size: int, seed: int) -> Iterator[int]:
 
     A step that shares no divisor with the size comes by every number once.
     """
+    if size <= _MOST_COUNTED:
+        yield from np.random.default_rng(seed).permutation(size).tolist()
+        return
     step = max(1, int(size * 0.6180339887) + seed)
     while math.gcd(step, size) != 1:
         step += 1
