@@ -8,7 +8,7 @@ from app.api.schemas import RequestModel
 from app.errors import InvalidRequestError
 from app.metalearning.search import Method
 from app.metalearning.table import TaskType
-from app.store.jobs import RETRAINING_SECONDS
+from app.store import retrainings
 from app.store.tables import Dataset
 
 DEFAULT_BUDGET_SECONDS = 300.0
@@ -183,7 +183,7 @@ class RetrainingRequest(RequestModel):
 
     kind: Literal["retraining"]
     task_type: TaskType
-    time_budget_seconds: float = Field(default=RETRAINING_SECONDS, ge=1, le=_MOST_SECONDS)
+    time_budget_seconds: float = Field(default=retrainings.SECONDS, ge=1, le=_MOST_SECONDS)
 
 
 def _kind(asked: Any) -> str | None:

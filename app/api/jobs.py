@@ -30,7 +30,7 @@ from app.metalearning.metrics import requested_metric
 from app.metalearning.portfolio import Configuration, find_configuration
 from app.metalearning.recommendation import Question, recommend
 from app.metalearning.table import TaskType
-from app.store import datasets, jobs, learning, workers
+from app.store import beginning, datasets, jobs, learning, retrainings, workers
 from app.store.database import commit
 from app.store.tables import Dataset, Experiment, Job, Task
 
@@ -180,7 +180,7 @@ def _begin(
     """The job that was asked for, and the queues that its tasks are in."""
     seconds = request.time_budget_seconds
     if isinstance(request, RetrainingRequest):
-        job = jobs.begin_retraining(
+        job = retrainings.begin(
             session,
             owner=owner,
             task_type=request.task_type,
@@ -194,7 +194,7 @@ def _begin(
     dataset = datasets.get(session, owner, request.dataset_id, lock=True)
     configurations = _configurations(service, dataset, request)
     if isinstance(request, MeasurementRequest):
-        job = jobs.begin_measurement(
+        job = beginning.measurement(
             session,
             owner=owner,
             dataset_id=dataset.id,
@@ -264,7 +264,7 @@ def begin_verification(
     chosen_configurations = _distinct_and_fitting(session, dataset, configurations)
     stack.check(dataset)
     chosen = requested_metric(metric, TaskType(dataset.task_type), len(dataset.classes))
-    return jobs.begin_verification(
+    return beginning.verification(
         session,
         owner=dataset.owner,
         dataset_id=dataset.id,

@@ -1,4 +1,4 @@
-"""Jobs: begun in the request's transaction, moved on by conditional updates, ended once."""
+"""Jobs: moved on by conditional updates, ended once. How each kind begins is in `beginning`, `retrainings`, `searches`, `predictions`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,21 +6,16 @@ from typing import Any
 from sqlalchemy import CursorResult, and_, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.errors import JobNotFoundError, NothingToLearnError, RetrainingUnderWayError
-from app.metalearning.portfolio import Configuration
-from app.metalearning.table import TaskType
-from app.store import deliveries, events, experiments, learning, predictions, promotions, tasks
+from app.errors import JobNotFoundError
+from app.store import deliveries, events, predictions, tasks
 from app.store.budgets import is_late
 from app.store.database import now
 from app.store.experiments import EXPERIMENTING
-from app.store.ids import new_id
 from app.store.tables import (
     MEASUREMENT,
     PREDICTION,
     RETRAINING,
     STACKED,
-    VERIFICATION,
-    Dataset,
     Experiment,
     Job,
     Recommendation,
@@ -30,9 +25,7 @@ from app.store.tables import (
 ACTIVE = events.ACTIVE
 UNFINISHED = ("queued", "running")
 STACKING, DONE = "stacking", "done"
-RETRAINING_SECONDS = 3600.0  # many times what it takes
 TIME_BUDGET_SPENT = "time_budget_spent"  # the error of what a budget cut off
-LESSONS_WITHDRAWN = "lessons_withdrawn"  # the error of a retraining
 
 
 @dataclass(frozen=True)
@@ -44,170 +37,6 @@ class JobDetail:
     now: float
     recommended: dict[str, Any] | None = None  # the recommendation that an active job verifies
     step: dict[str, Any] | None = None  # how far the running task is that is no experiment
-
-
-def begin_verification(
-    session: Session,
-    *,
-    owner: str,
-    dataset_id: str,
-    recommendation_id: str | None,
-    configurations: list[Configuration],
-    metric: str,
-    time_budget_seconds: float,
-    stack: dict[str, Any] | None = None,
-    stop_early: bool = False,
-    origin: dict[str, Any] | None = None,
-    exploring: dict[str, Any] | None = None,
-) -> Job:
-    """Write a verification job and one experiment per configuration; the dataset counts as used from now.
-
-    `stack` says how it is made (`meta_model`, `layers`, `calibrate`), `stop_early` whether what is hopeless is given up. With
-    `exploring` (`most_experiments`, `constraints`)
-    more experiments follow from the results.
-    """
-    job = Job(
-        kind=VERIFICATION,
-        owner=owner,
-        dataset_id=dataset_id,
-        recommendation_id=recommendation_id,
-        request={"metric": metric, "stack": stack or {}, "stop_early": stop_early, **(exploring or {})},
-        origin=origin or {},
-        time_budget_seconds=time_budget_seconds,
-    )
-    return begin(session, job, configurations)
-
-
-def begin_measurement(
-    session: Session,
-    *,
-    owner: str,
-    dataset_id: str,
-    configurations: list[Configuration],
-    time_budget_seconds: float,
-    origin: dict[str, Any] | None = None,
-) -> Job:
-    """Write a job that ends with its experiments: nothing is stacked, nothing fitted on all rows."""
-    job = Job(
-        kind=MEASUREMENT,
-        owner=owner,
-        dataset_id=dataset_id,
-        request={},
-        origin=origin or {},
-        time_budget_seconds=time_budget_seconds,
-    )
-    return begin(session, job, configurations)
-
-
-def begin_retraining(
-    session: Session,
-    *,
-    owner: str,
-    task_type: TaskType,
-    lessons: learning.Lessons,
-    time_budget_seconds: float,
-    origin: dict[str, Any] | None = None,
-) -> Job:
-    """Write a job that fits the meta-learners of a task type anew, if there is something to learn and none does so.
-
-    Args:
-        session: that writes.
-        owner: who may watch it.
-        task_type: of the meta-learners.
-        lessons: what there is to learn from right now; gathering it takes a while, in which others can write.
-        time_budget_seconds: for all of it.
-        origin: of the request.
-
-    Raises: RetrainingUnderWayError, NothingToLearnError.
-    """
-    promotions.take_turn(session)
-    last = last_retraining(session, task_type)
-    if last is not None and last.status in ACTIVE:
-        raise RetrainingUnderWayError(
-            f"The meta-learners for {task_type} are being retrained.",
-            f"GET /jobs/{last.id} tells how far that is.",
-            job_id=last.id,
-        )
-    newest = promotions.newest_fitted(session, task_type)
-    if not lessons.datasets:
-        raise NothingToLearnError(
-            f"No dataset for {task_type} has enough scores of those that may be learned from.",
-            "Verify or measure datasets that contribute, or have an operator trust a source of reports.",
-        )
-    if newest is not None and newest.snapshot == lessons.snapshot:
-        raise NothingToLearnError(
-            f"{newest.id} was fitted on all that there is.", "GET /meta-learners/versions tells its scores."
-        )
-    job = Job(
-        id=new_id("job"),
-        kind=RETRAINING,
-        status="queued",
-        phase=RETRAINING,
-        owner=owner,
-        dataset_id=None,
-        request={
-            "task_type": str(task_type),
-            "evaluations": lessons.n_evaluations,
-            "time_budget_seconds": time_budget_seconds,
-        },
-        origin=origin or {},
-        time_budget_seconds=time_budget_seconds,
-    )
-    session.add(job)
-    session.flush()
-    # It serves everybody, so it takes its turn as if somebody else had asked for it, whatever its owner has in line.
-    tasks.add(session, job, RETRAINING, "cpu", in_line_as=RETRAINING)
-    events.record(session, job.id, events.QUEUED, {"kind": job.kind, "task_type": str(task_type)})
-    return job
-
-
-def retraining_is_due(session: Session, task_type: TaskType, after: int) -> bool:
-    """Whether so many evaluations came or went since the last retraining, or what it had learned was taken back.
-
-    One that failed is not tried again: what failed would fail again. One whose lessons were withdrawn meanwhile does not count.
-    """
-    last = last_retraining(session, task_type, with_lessons=True)
-    known, when = (last.request["evaluations"], last.created_at) if last else (0, 0.0)
-    changed = abs(learning.count(session, task_type) - known) >= after
-    return changed or promotions.was_withdrawn_since(session, task_type, when)
-
-
-def last_retraining(session: Session, task_type: TaskType, *, with_lessons: bool = False) -> Job | None:
-    """The newest job of that kind, whatever became of it, or only whose lessons were not withdrawn."""
-    # Written into the statement, since an index of some of the rows serves only who says the same.
-    of_kind = Job.kind == literal(RETRAINING, literal_execute=True)
-    newest = select(Job).where(of_kind).order_by(Job.created_at.desc(), Job.id.desc())
-    for job in session.scalars(newest):
-        lost = with_lessons and (job.error or {}).get("code") == LESSONS_WITHDRAWN
-        if job.request["task_type"] == task_type and not lost:
-            return job
-    return None
-
-
-def begin(session: Session, job: Job, configurations: list[Configuration]) -> Job:
-    """Write a job with an experiment for each of these; the dataset counts as used from now."""
-    job.id, job.status, job.phase = new_id("job"), "queued", EXPERIMENTING
-    job.request |= {
-        "configurations": [configuration.id for configuration in configurations],
-        "time_budget_seconds": job.time_budget_seconds,
-    }
-    session.add(job)
-    session.flush()
-    session.execute(
-        update(Dataset)
-        .where(Dataset.id == job.dataset_id)
-        .values(used_at=now())
-        .execution_options(synchronize_session=False)
-    )
-    for configuration in configurations:
-        experiments.add(session, job, configuration)
-    events.record(
-        session,
-        job.id,
-        events.QUEUED,
-        {"kind": job.kind, "configurations": job.request["configurations"]},
-    )
-    return job
 
 
 def get(session: Session, owner: str, job_id: str) -> Job:

@@ -7,10 +7,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.errors import PredictionNotFoundError
-from app.store import blobs, events, tasks
+from app.store import beginning, blobs, events, tasks
 from app.store.database import now
-from app.store.ids import new_id
-from app.store.tables import PREDICTION, Dataset, Job, Model, Prediction
+from app.store.tables import PREDICTION, Job, Model, Prediction
 
 PREDICTING = "predicting"  # the only task of such a job, and its phase
 KEPT_SECONDS = 86_400.0  # as long as an Idempotency-Key: a repeat has the same predictions
@@ -41,10 +40,7 @@ def begin(
         origin: of the request.
     """
     job = Job(
-        id=new_id("job"),
         kind=PREDICTION,
-        status="queued",
-        phase=PREDICTING,
         owner=owner,
         dataset_id=model.dataset_id,
         request={"model_id": model.id, "input": form, "time_budget_seconds": time_budget_seconds},
@@ -52,14 +48,7 @@ def begin(
         time_budget_seconds=time_budget_seconds,
     )
     input_hash = blobs.put_open(session, content)
-    session.add(job)
-    session.flush()
-    session.execute(
-        update(Dataset)
-        .where(Dataset.id == job.dataset_id)
-        .values(used_at=now())
-        .execution_options(synchronize_session=False)
-    )
+    beginning.write(session, job, PREDICTING)
     task = tasks.add(session, job, PREDICTING, queue)
     session.add(Prediction(task_id=task.id, job_id=job.id, model_id=model.id, input_hash=input_hash))
     session.flush()

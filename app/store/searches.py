@@ -13,7 +13,7 @@ from app.errors import InvalidRequestError, SearchUnderWayError
 from app.metalearning.portfolio import configuration_called
 from app.metalearning.protocol import PROTOCOL
 from app.metalearning.table import TaskType
-from app.store import experiments, jobs, tasks
+from app.store import beginning, experiments, jobs, tasks
 from app.store.jobs import TIME_BUDGET_SPENT
 from app.store.tables import SEARCH, Dataset, Experiment, Job, Task
 
@@ -65,7 +65,7 @@ def begin(
         origin=origin or {},
         time_budget_seconds=time_budget_seconds,
     )
-    jobs.begin(session, job, [])
+    beginning.with_experiments(session, job, [])
     if request["extends"] is not None:
         _make_again(session, job)
     tasks.add(session, job, PROPOSING, "cpu")

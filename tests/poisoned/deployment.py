@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.metalearning.portfolio import find_configuration
-from app.store import jobs
+from app.store import beginning
 from tests.deployments import Deployment
 
 _ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ class PoisonedDeployment(Deployment):
     def begin_job(self, dataset_id: str, **poison: str) -> str:
         """A verification of one configuration; `poison` says which function of `tests.children` its tasks run instead."""
         with self.database().write() as session:
-            job = jobs.begin_verification(
+            job = beginning.verification(
                 session,
                 owner="local",
                 dataset_id=dataset_id,

@@ -11,7 +11,7 @@ import httpx
 import psutil
 
 from app.metalearning.portfolio import find_configuration
-from app.store import datasets, events, jobs
+from app.store import beginning, datasets, events, jobs
 from app.store.database import Database
 from tests.deployments import Deployment
 from tests.store import verified
@@ -54,7 +54,7 @@ def standing_job(deployment: Deployment, folder: Path) -> StandingJob:
     database = deployment.database()
     dataset_id = verified.upload(database, folder)
     with database.write() as session:
-        job = jobs.begin_measurement(
+        job = beginning.measurement(
             session,
             owner="local",
             dataset_id=dataset_id,

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from app.metalearning.portfolio import Configuration, configurations_of, find_configuration
 from app.metalearning.table import TaskType
-from app.store import jobs, tasks
+from app.store import beginning, jobs, tasks
 from app.store.database import Database, now
 from app.store.tables import Experiment, Job, Task
 from app.store.tasks import Claim, Renewal
@@ -28,7 +28,7 @@ def begin_job(
         dataset = dataset_row(f"ds_{n_experiments}_{threading.get_ident()}")
         session.add(dataset)
         session.flush()
-        job = jobs.begin_verification(
+        job = beginning.verification(
             session,
             owner="local",
             dataset_id=dataset.id,

@@ -13,7 +13,7 @@ from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.metrics import METRICS
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.table import TaskType
-from app.store import jobs
+from app.store import beginning, jobs
 from app.store.database import Database, now
 from app.store.experiments import STOPPED_EARLY
 from app.store.tables import Experiment, Job, JobEvent, Task
@@ -42,7 +42,7 @@ def begin(database: Database, most: int | None = 6, **wishes: Any) -> str:
         )
         session.add(dataset)
         session.flush()
-        job = jobs.begin_verification(
+        job = beginning.verification(
             session,
             owner="local",
             dataset_id=dataset.id,

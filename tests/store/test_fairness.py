@@ -12,7 +12,7 @@ from sqlalchemy import delete, event, insert, select, update
 
 from app.metalearning.portfolio import configurations_of
 from app.metalearning.table import TaskType
-from app.store import fairness, jobs, tasks
+from app.store import beginning, fairness, jobs, tasks
 from app.store.database import Database
 from app.store.tables import Dataset, Experiment, Job, JobEvent, Task
 from app.store.tasks import Claim
@@ -46,7 +46,7 @@ def _dataset(database: Database) -> None:
 def begin(database: Database, owner: str, experiments: int = 1, *, budget: float = 300.0) -> str:
     """A verification with so many experiments."""
     with database.write() as session:
-        job = jobs.begin_verification(
+        job = beginning.verification(
             session,
             owner=owner,
             dataset_id="ds",
@@ -61,7 +61,7 @@ def begin(database: Database, owner: str, experiments: int = 1, *, budget: float
 
 def measure(database: Database, owner: str) -> str:
     with database.write() as session:
-        job = jobs.begin_measurement(
+        job = beginning.measurement(
             session,
             owner=owner,
             dataset_id="ds",

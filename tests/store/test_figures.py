@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from app.metalearning.portfolio import find_configuration
-from app.store import figures, ids, jobs, tasks
+from app.store import beginning, figures, ids, tasks
 from app.store.database import Database, now
 from app.store.tables import Dataset, Experiment, Job, JobEvent
 from workers.tasks import verification
@@ -29,7 +29,7 @@ def job_id(database: Database) -> str:
         measured = {"metafeatures": {}, "metafeature_version": 1, "metafeature_seconds": {}}
         session.add(Dataset(**known, **described, **measured, absent_metafeatures=[]))
         session.flush()
-        job = jobs.begin_verification(
+        job = beginning.verification(
             session,
             owner="local",
             dataset_id="ds",

@@ -22,7 +22,7 @@ from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.portfolio import CONFIGURATIONS
 from app.metalearning.protocol import PROTOCOL
 from app.metalearning.table import TaskType
-from app.store import blobs, jobs, learning, promotions, reports, tasks
+from app.store import beginning, blobs, jobs, learning, promotions, reports, retrainings, tasks
 from app.store.database import Database
 from app.store.tables import (
     Blob,
@@ -96,7 +96,7 @@ def begin(database: Database) -> str:
     return write(
         database,
         lambda session: (
-            jobs.begin_retraining(
+            retrainings.begin(
                 session,
                 owner="local",
                 task_type=CLASSIFICATION,
@@ -248,7 +248,7 @@ def measured(database: Database, dataset_id: str, rows: int, *, contribute: bool
         )
         session.add(dataset)
         session.flush()
-        job = jobs.begin_measurement(
+        job = beginning.measurement(
             session, owner="local", dataset_id=dataset.id, time_budget_seconds=60,
             configurations=[CONFIGURATIONS[name] for name in NAMES],
         )  # fmt: skip
@@ -422,7 +422,7 @@ def test_a_retraining_begins_again_after_its_lessons_were_withdrawn(
     """Whether that was seen while it ran, or answered already."""
     trust(database, report(database))
     assert retraining.begin_due(database, 4)
-    error = {"code": jobs.LESSONS_WITHDRAWN}
+    error = {"code": retrainings.LESSONS_WITHDRAWN}
     write(database, lambda session: session.execute(update(Job).values(status="failed", error=error)))
     assert retraining.begin_due(database, 4)
     write(database, lambda session: session.execute(update(Job).values(status="succeeded", error=None)))

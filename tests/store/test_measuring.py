@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from app.errors import JobNotFoundError
 from app.metalearning.portfolio import find_configuration
-from app.store import jobs, tasks
+from app.store import beginning, jobs, tasks
 from app.store.database import Database, now
 from app.store.tables import Experiment, Job, Task
 from tests.store.rows import dataset_row
@@ -22,7 +22,7 @@ def job_id(database: Database) -> str:
         dataset = dataset_row("ds")
         session.add(dataset)
         session.flush()
-        job = jobs.begin_measurement(
+        job = beginning.measurement(
             session,
             owner="local",
             dataset_id="ds",

@@ -9,7 +9,7 @@ from app.errors import InvalidRequestError, JobNotFoundError, SearchUnderWayErro
 from app.isolation import Ending, Outcome
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.protocol import PROTOCOL
-from app.store import jobs, searches
+from app.store import beginning, jobs, searches
 from app.store.database import Database, now
 from app.store.experiments import STOPPED_EARLY
 from app.store.tables import Evaluation, Experiment, Job, Task
@@ -249,7 +249,7 @@ def test_only_an_ended_search_of_ones_own_can_be_extended(database):
             searches.to_extend(session, "local", job_id)
         with pytest.raises(JobNotFoundError):
             searches.to_extend(session, "somebody", job_id)
-        other = jobs.begin_measurement(
+        other = beginning.measurement(
             session,
             owner="local",
             dataset_id="ds_1",
@@ -323,7 +323,7 @@ def measured(database: Database, name: str, accuracy: float, outcome: str = "ok"
     """A measurement of the dataset that has ended."""
 
     def change(session: Any) -> None:
-        job = jobs.begin_measurement(
+        job = beginning.measurement(
             session,
             owner="local",
             dataset_id="ds_1",

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from app.metalearning.portfolio import configurations_of
 from app.metalearning.table import TaskType
-from app.store import blobs, datasets, events, jobs, recommendations
+from app.store import beginning, blobs, datasets, events, jobs, recommendations
 from app.store.database import Database
 from app.store.ids import new_id
 from app.store.tables import Base, Dataset, Evaluation, Experiment, Job, Model, Task
@@ -54,7 +54,7 @@ def upload(database: Database, folder: Path, content: bytes | None = None, **opt
 def begin_job(database: Database, dataset_id: str, recommendation_id: str | None = None) -> str:
     """A job of two experiments that nobody has claimed yet."""
     with database.write() as session:
-        job = jobs.begin_verification(
+        job = beginning.verification(
             session,
             owner="local",
             dataset_id=dataset_id,

@@ -17,7 +17,7 @@ from app.metalearning.knowledge import shipped_report, shipped_version
 from app.metalearning.learned import as_lines
 from app.metalearning.promotion import judge
 from app.metalearning.table import TaskType
-from app.store import blobs, budgets, jobs, learning, promotions
+from app.store import blobs, budgets, jobs, learning, promotions, retrainings
 from app.store.database import Database, commit
 from app.store.tables import Job, MetaLearner, Task
 from app.store.tasks import Claim
@@ -28,20 +28,20 @@ _LESSONS_FILE = "lessons.json"
 
 
 def begin_due(database: Database, after: int) -> bool:
-    """Begin a retraining of each task type for which one is due (`jobs.retraining_is_due`); whether any was."""
+    """Begin a retraining of each task type for which one is due (`retrainings.is_due`); whether any was."""
     begun = False
     for task_type in TaskType:
         with database.read() as session:
-            if not jobs.retraining_is_due(session, task_type, after):
+            if not retrainings.is_due(session, task_type, after):
                 continue
             lessons = learning.gather(session, task_type)
         with database.write() as session, suppress(RetrainingUnderWayError, NothingToLearnError):
-            jobs.begin_retraining(
+            retrainings.begin(
                 session,
                 owner=OWNER,
                 task_type=task_type,
                 lessons=lessons,
-                time_budget_seconds=jobs.RETRAINING_SECONDS,
+                time_budget_seconds=retrainings.SECONDS,
             )
             commit(session, Step.ACCEPT_JOB)
             begun = True
@@ -119,7 +119,7 @@ def _result(learner: MetaLearner) -> dict[str, Any]:
 
 def _lessons_withdrawn() -> dict[str, Any]:
     return {
-        "code": jobs.LESSONS_WITHDRAWN,
+        "code": retrainings.LESSONS_WITHDRAWN,
         "detail": "Reports that this had learned from were removed, or their source is trusted no more.",
         "advice": "Start another retraining: it learns from what is left.",
     }
