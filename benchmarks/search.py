@@ -17,12 +17,9 @@ import os
 import random
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from rich.progress import Progress
 
 from app import isolation
 from app.isolation import Child, Ending
@@ -34,7 +31,7 @@ from app.metalearning.portfolio import ALGORITHMS, configuration_with, find_conf
 from app.metalearning.protocol import splits
 from app.metalearning.search import as_wishes, lies_in, spaces_of
 from app.metalearning.table import Table, TaskType, write_table
-from benchmarks.recording import ROOT, kept, record
+from benchmarks.recording import ROOT, kept_together, record
 from benchmarks.search_page import figures_of, write_page
 from benchmarks.versions import code
 from workers.experiments import contract, evaluation
@@ -68,13 +65,8 @@ def main() -> None:
         sys.exit("DATASETS names no folder of datasets with an inventory.csv.")
     isolation.preload("workers.tasks.computing", "workers.experiments.warming", *contract.libraries())
     parts = ROOT / "build" / "search" / code()
-    sources = drawn(Path(folder))
-    with ThreadPoolExecutor(WORKERS) as pool, Progress() as progress:
-        bar = progress.add_task("datasets", total=len(sources))
-        measured = {}
-        for source, part in zip(sources, pool.map(partial(_measured, parts), sources), strict=True):
-            measured[source.name] = part
-            progress.advance(bar)
+    runs = {source.name: partial(searches_on, source) for source in drawn(Path(folder))}
+    measured = kept_together(parts, runs, WORKERS)
     record("search", figures_of(measured))
     write_page(measured)
 
@@ -101,10 +93,6 @@ def drawn(folder: Path) -> list[Source]:
                 groups.add(source.group)
                 found.append(source)
     return found
-
-
-def _measured(parts: Path, source: Source) -> dict[str, Any]:
-    return kept(parts, source.name, partial(searches_on, source))
 
 
 def searches_on(source: Source) -> dict[str, Any]:

@@ -16,13 +16,11 @@ import os
 import random
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import Progress
 from scipy.stats import binomtest
 
 from app import isolation
@@ -33,7 +31,7 @@ from app.metalearning.metalearners.portfolio import greedy_order
 from app.metalearning.portfolio import find_configuration
 from app.metalearning.protocol import splits
 from app.metalearning.table import Table, TaskType, write_table
-from benchmarks.recording import ROOT, kept, record
+from benchmarks.recording import ROOT, kept_together, record
 from benchmarks.stacking_page import write_page
 from benchmarks.stacking_runs import DEFAULT, WAYS
 from benchmarks.versions import code
@@ -58,12 +56,10 @@ def main() -> None:
     isolation.preload("benchmarks.stacking_runs", "workers.experiments.warming", *contract.libraries())
     parts = ROOT / "build" / "stacking" / code()
     sources = drawn(Path(folder))
-    with ThreadPoolExecutor(WORKERS) as pool, Progress() as progress:
-        bar = progress.add_task("datasets", total=len(sources))
-        measured = {}
-        for source, part in zip(sources, pool.map(partial(_measured, parts), sources), strict=True):
-            measured[source.name] = {"task_type": str(source.task_type), **part}
-            progress.advance(bar)
+    parts_of = kept_together(parts, {source.name: partial(measure, source) for source in sources}, WORKERS)
+    measured = {
+        source.name: {"task_type": str(source.task_type), **parts_of[source.name]} for source in sources
+    }
     record("stacking", figures_of(measured))
     write_page()
 
@@ -78,10 +74,6 @@ def drawn(folder: Path) -> list[Source]:
         large = (each for each in fitting if load_source(each).n_rows >= FEWEST_ROWS)
         found += [each for each, _ in zip(large, range(count), strict=False)]
     return found
-
-
-def _measured(parts: Path, source: Source) -> dict[str, Any]:
-    return kept(parts, source.name, partial(measure, source))
 
 
 def measure(source: Source) -> dict[str, Any]:
