@@ -96,7 +96,7 @@ def test_one_trace_leads_from_the_request_to_the_computing_process(
         != child.facts["process.pid"]
     )
 
-    exporting = below(attempt.id, "child workers.tasks.computing:export")
+    exporting = below(attempt.id, "child workers.experiments.exporting.child:export")
     assert child.seconds[1] <= exporting.seconds[0] < exporting.seconds[1] <= attempt.seconds[1]
 
     log = (distributed.folder / "worker0.log").read_text().splitlines()

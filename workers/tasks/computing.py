@@ -1,10 +1,12 @@
-"""The functions that children run, in one module for the forkserver to import beforehand."""
+"""The functions that children run many times a job, or while somebody waits, in one module for the forkserver to import beforehand.
+
+What runs once a job or more seldom (exporting, retraining) is imported by its own child: every start of a worker would
+pay for it.
+"""
 
 from workers.experiments.evaluation import measure
-from workers.experiments.exporting.child import export
 from workers.experiments.predicting import predict
 from workers.experiments.search.proposing import propose
 from workers.experiments.stacking import stack
-from workers.training.retraining import retrain
 
-__all__ = ["export", "measure", "predict", "propose", "retrain", "stack"]
+__all__ = ["measure", "predict", "propose", "stack"]

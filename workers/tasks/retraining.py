@@ -64,7 +64,7 @@ def load(
     (folder / _LESSONS_FILE).write_text(json.dumps(known))
     seconds = budgets.seconds_for_stacking(session, held.job_id)
     payload = {"folder": str(folder), "task_type": str(task_type)}
-    return "workers.tasks.computing:retrain", payload, Limits(seconds, settings.memory_bytes)
+    return "workers.training.retraining:retrain", payload, Limits(seconds, settings.memory_bytes)
 
 
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:

@@ -97,7 +97,7 @@ def follow_up(payload: dict[str, Any], limits: Limits, outcome: Outcome, seconds
     """What is done with the model once it is there, in what is left of the time after so many seconds."""
     assert outcome.value is not None, "only what was fitted is exported"
     return FollowUp(
-        "workers.tasks.computing:export",
+        "workers.experiments.exporting.child:export",
         {"table": payload["table"], "folder": payload["folder"], "card": outcome.value["card"]},
         Limits(min(_EXPORT_SECONDS, payload["seconds"] - seconds), limits.memory_bytes),
         outcome,
