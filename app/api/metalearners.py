@@ -12,7 +12,7 @@ from app.api.problems import problem_responses
 from app.api.schemas import Page, PageParameters, RequestModel, ResponseModel, as_time
 from app.failpoints import Step
 from app.metalearning.knowledge import version_of
-from app.metalearning.metalearners import STRATEGIES, AdaptiveMetaLearner
+from app.metalearning.metalearners import NEURAL_STRATEGIES, STRATEGIES, AdaptiveMetaLearner
 from app.metalearning.table import TaskType
 from app.store import promotions
 from app.store.database import commit
@@ -93,12 +93,12 @@ def list_meta_learners(query: PageParameters, service: ServiceDep) -> Page[MetaL
     """Every way of ranking, by name."""
     after = query.after or ""
     one = next(iter(service.knowledge.values()))
-    names = [name for name in sorted(STRATEGIES) if name > after][: query.limit]
+    names = [name for name in sorted(one.learners) if name > after][: query.limit]
     return Page(
         items=[
             MetaLearnerResponse(
                 name=name,
-                description=(inspect.getdoc(STRATEGIES[name]) or "").partition("\n")[0],
+                description=(inspect.getdoc((STRATEGIES | NEURAL_STRATEGIES)[name]) or "").partition("\n")[0],
                 learns_from_results=isinstance(one.learners[name], AdaptiveMetaLearner),
                 proof={
                     task_type: ProofResponse(

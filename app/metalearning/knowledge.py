@@ -18,6 +18,7 @@ from app.metalearning.learned import seen_by
 from app.metalearning.metadataset import DATA_DIR, TabularEvidence, load_evidence
 from app.metalearning.metafeatures import LEARNED
 from app.metalearning.metalearners import all_metalearners
+from app.metalearning.metalearners.networks import Networks
 from app.metalearning.metalearners.trained import Trained
 from app.metalearning.metrics import Metric
 from app.metalearning.portfolio import Configuration, Size, find_configuration
@@ -82,11 +83,21 @@ def load_knowledge(folder: Path = DATA_DIR) -> dict[TaskType, Knowledge]:
     report = json.loads((folder / "meta-learners.json").read_text())
     version = shipped_version(folder)
     return {
-        each: _assembled(
-            load_evidence(each, folder), Trained.load(folder / f"trained-{each}.npz"), report[each], version
-        )
+        each: _assembled(load_evidence(each, folder), load_trained(each, folder), report[each], version)
         for each in TaskType
     }
+
+
+def load_trained(task_type: TaskType, folder: Path = DATA_DIR) -> Trained:
+    """What was trained on the meta-dataset in a folder: trees, and networks where there are."""
+    trained = Trained.load(folder / f"trained-{task_type}.npz")
+    networks = networks_path(task_type, folder)
+    return replace(trained, networks=Networks.load(networks)) if networks.exists() else trained
+
+
+def networks_path(task_type: TaskType, folder: Path = DATA_DIR) -> Path:
+    """Where the networks of the meta-dataset in a folder are."""
+    return folder / f"networks-{task_type}.npz"
 
 
 def dump(evidence: TabularEvidence, trained: Trained, report: dict[str, Any]) -> bytes:
@@ -137,6 +148,11 @@ def _assembled(
     fitted_on = (len(trained.forest.leaves), tuple(report["configurations"]))
     if fitted_on != (len(evidence.datasets), evidence.configurations):
         raise RuntimeError("The meta-learners were fitted on other evidence: metaselect metadataset fit")
+    networks = trained.networks
+    if networks is not None and networks.configurations != evidence.configurations:
+        raise RuntimeError(
+            "The networks were trained on other evidence: metaselect metadataset train-networks"
+        )
     return Knowledge(
         evidence=evidence,
         learners=all_metalearners(evidence, trained),

@@ -70,17 +70,21 @@ def train(
             part.load_state_dict(kept[name])
         done = len(kept["losses"])
         losses[:done] = kept["losses"].cpu().numpy()
-    for step in follow(range(done, plan.steps), plan.steps):
-        generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
-        optimiser.zero_grad()
-        value = loss(generator)
-        value.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
-        optimiser.step()
-        schedule.step()
-        losses[step] = float(value.detach())
-        if checkpoint is not None and ((step + 1) % plan.keep_every == 0 or step + 1 == plan.steps):
-            _keep(checkpoint, parts, losses[: step + 1])
+    network.train()
+    with torch.random.fork_rng():
+        for step in follow(range(done, plan.steps), plan.steps):
+            seed = plan.seed * 1_000_003 + step
+            torch.manual_seed(seed)  # what drops units out asks nobody for a generator
+            optimiser.zero_grad()
+            value = loss(torch.Generator().manual_seed(seed))
+            value.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
+            optimiser.step()
+            schedule.step()
+            losses[step] = float(value.detach())
+            if checkpoint is not None and ((step + 1) % plan.keep_every == 0 or step + 1 == plan.steps):
+                _keep(checkpoint, parts, losses[: step + 1])
+    network.eval()
     return losses
 
 

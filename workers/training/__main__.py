@@ -1,4 +1,4 @@
-"""The command behind `metaselect metadataset`: build, compile, fit, info, import, export."""
+"""The command behind `metaselect metadataset`: build, compile, train-networks, fit, info, import, export."""
 
 # ruff: noqa: E402  threads are fixed before any numeric library loads
 from app.config import pin_threads
@@ -79,6 +79,21 @@ def compile(  # noqa: A001  the command's name, not used as a function
 def fit(folder: Annotated[Path, typer.Option(help="The meta-dataset.")] = metadataset.DATA_DIR) -> None:
     """Fit every way of ranking and print its regret on groups of datasets that it had not seen."""
     _print_report(fitting.fit_metalearners(folder))
+
+
+@cli.command("train-networks")
+def train_networks(
+    folder: Annotated[Path, typer.Option(help="The meta-dataset.")] = metadataset.DATA_DIR,
+    parts: Annotated[Path, typer.Option(help="Folder for checkpoints.")] = Path("build/networks"),
+    workers: Annotated[int, typer.Option(min=1, help="Networks trained at the same time.")] = 1,
+) -> None:
+    """Train the networks that rank, on all datasets and without each fold; run it again to go on. Then `fit` proves them."""
+    try:
+        from workers.networks.ranking.shipping import train_networks as train  # noqa: PLC0415  PyTorch is an extra
+    except ImportError as error:
+        typer.echo(f"{error}: install the extra `deep` (requirements/deep.txt).", err=True)
+        raise typer.Exit(1) from error
+    train(folder, parts, workers)
 
 
 @cli.command()

@@ -14,7 +14,7 @@ from app.metalearning.metadataset import TabularEvidence, compile_evidence
 from app.metalearning.metafeatures import extract
 from app.metalearning.portfolio import CONFIGURATIONS
 from app.metalearning.table import TaskType
-from workers.training import proof, uncertainty
+from workers.training import networks, proof, uncertainty
 from workers.training.building import load_source, read_inventory
 from workers.training.forests import train
 
@@ -51,13 +51,17 @@ def folds_of(evidence: TabularEvidence) -> list[str]:
 
 
 def prove_all(
-    evidence: TabularEvidence, folds: Sequence[str | None], follow: Callable[[str], proof.Follow]
+    evidence: TabularEvidence,
+    folds: Sequence[str | None],
+    train: proof.Train,
+    follow: Callable[[str], proof.Follow],
 ) -> dict[str, object]:
     """The report of meta-learners that are fitted on this evidence: regrets and calibration, groups held out.
 
     Args:
         evidence: what they are fitted on.
         folds: as in `proof.hold_out`.
+        train: what `networks.training_of` gives.
         follow: tells of the progress of what it is handed the name of.
     """
     regrets = proof.hold_out(evidence, folds, train, follow(f"{evidence.task_type}, regret"))
@@ -72,6 +76,7 @@ def fit_metalearners(folder: Path) -> dict[str, dict[str, object]]:
         evidence = compile_evidence(task_type, folder)
         evidence.save(folder / f"evidence-{task_type}.npz")
         train(evidence).save(folder / f"trained-{task_type}.npz")
-        report[str(task_type)] = prove_all(evidence, folds_of(evidence), proof.shown)
+        without_fold = networks.training_of(evidence, task_type, folder)
+        report[str(task_type)] = prove_all(evidence, folds_of(evidence), without_fold, proof.shown)
     (folder / "meta-learners.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     return report

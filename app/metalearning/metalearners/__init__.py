@@ -5,14 +5,17 @@ from typing import Protocol, runtime_checkable
 
 from app.metalearning.evidence import Evidence
 from app.metalearning.metalearners.constant import AverageRank, SingleBest
+from app.metalearning.metalearners.embedding import EmbeddedDatasets
 from app.metalearning.metalearners.factorisation import MatrixFactorisation
 from app.metalearning.metalearners.flaml import NearestPortfolio
 from app.metalearning.metalearners.forest import MultiOutputForest
 from app.metalearning.metalearners.hybrid import Hybrid
 from app.metalearning.metalearners.lambdamart import LambdaMart
+from app.metalearning.metalearners.multitask import MultiTask
 from app.metalearning.metalearners.nearest import NearestDatasets
 from app.metalearning.metalearners.pairwise import PairwiseForest
 from app.metalearning.metalearners.portfolio import GreedyPortfolio
+from app.metalearning.metalearners.recurrent import Recurrent
 from app.metalearning.metalearners.trained import Trained
 from app.metalearning.table import FloatArray
 
@@ -73,6 +76,8 @@ STRATEGIES = {
     "factorisation": MatrixFactorisation,
     "hybrid": Hybrid,
 }
+# These are there where networks were trained for what is chosen among.
+NEURAL_STRATEGIES = {"embedding": EmbeddedDatasets, "multitask": MultiTask, "recurrent": Recurrent}
 
 
 def all_metalearners(evidence: Evidence, trained: Trained) -> dict[str, MetaLearner]:
@@ -89,4 +94,10 @@ def all_metalearners(evidence: Evidence, trained: Trained) -> dict[str, MetaLear
         MatrixFactorisation(evidence.headline_losses, evidence.regret, evidence.metafeatures),
         Hybrid(trained.forest, evidence.regret, evidence.headline_losses, evidence.inferred_ranges),
     )
+    if trained.networks is not None:
+        learners += (
+            EmbeddedDatasets(trained.networks.encoder, evidence.regret, evidence.metafeatures),
+            MultiTask(trained.networks.shared),
+            trained.networks.recurrent,
+        )
     return {learner.name: learner for learner in learners}

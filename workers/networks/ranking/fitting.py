@@ -1,0 +1,76 @@
+"""Fit every network that ranks on one set of evidence."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from app.metalearning.evidence import Evidence
+from app.metalearning.metalearners.layers import Weights
+from app.metalearning.metalearners.networks import Networks
+from app.metalearning.table import FloatArray
+from workers.networks.ranking.embedding import Contrast, Tower
+from workers.networks.ranking.lessons import Lessons
+from workers.networks.ranking.multitask import MaskedError, Shared, targets_of
+from workers.networks.ranking.recurrent import Episodes, Proposer
+from workers.networks.training import Follow, Loss, Plan, seeded, train
+
+PLANS = {
+    "embedding": Plan(steps=600, rate=3e-3, decay=1e-2),
+    "multitask": Plan(steps=600, rate=3e-3, decay=1e-2),
+    "recurrent": Plan(steps=1200, rate=3e-3, decay=1e-3),
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The networks, and the loss of every step of each."""
+
+    networks: Networks
+    losses: dict[str, FloatArray]
+
+
+def fit_networks(
+    evidence: Evidence,
+    folder: Path | None = None,
+    follow: Callable[[str], Follow] = lambda _: lambda steps, __: steps,
+) -> Fitted:
+    """Train each network.
+
+    Args:
+        evidence: what is known.
+        folder: for checkpoints, to go on from where a run was cut off.
+        follow: tells of the progress of the network that it is handed the name of.
+    """
+    lessons = Lessons.of(evidence)
+    n_metafeatures, n_configurations = evidence.metafeatures.shape[1], len(evidence.configurations)
+    targets = targets_of(evidence)
+    makers: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Loss]]] = {
+        "embedding": (lambda: Tower(n_metafeatures), lambda network: Contrast(network, lessons)),
+        "multitask": (
+            lambda: Shared(n_metafeatures, targets),
+            lambda network: MaskedError(network, lessons, targets),
+        ),
+        "recurrent": (
+            lambda: Proposer(n_metafeatures, n_configurations),
+            lambda network: Episodes(network, lessons),
+        ),
+    }
+    weights, losses = {}, {}
+    for name, (make, loss_of) in makers.items():
+        plan = PLANS[name]
+        network = seeded(make, plan.seed)
+        checkpoint = None if folder is None else folder / f"{name}.pt"
+        losses[name] = train(network, loss_of(network), plan, checkpoint, follow(name))
+        weights[name] = as_arrays(network)
+    return Fitted(Networks(evidence.configurations, evidence.metafeatures, weights), losses)
+
+
+def as_arrays(network: nn.Module) -> Weights:
+    """A network's weights by name."""
+    return {
+        name: values.detach().cpu().numpy().astype(np.float64)
+        for name, values in network.state_dict().items()
+    }

@@ -1,0 +1,84 @@
+"""Train the recurrent recommender (`app.metalearning.metalearners.recurrent`) on whole episodes.
+
+An episode is a dataset of the evidence on which configurations are tried one after another; the reward is how little regret
+the best of them leaves, early more than late. Policy gradient (Williams 1992) with the mean of several episodes on the same
+dataset as the baseline.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from app.metalearning.metalearners.recurrent import log_level
+from workers.networks.ranking.lessons import Lessons, as_tensor
+
+N_UNITS, N_TRIED = 48, 12
+LENGTH = 10  # tries in an episode
+N_DATASETS, N_EPISODES = 16, 8  # in a batch: datasets, and episodes on each
+_ENTROPY = 0.02  # how much it is paid for variety
+_NOISE = 0.03  # of a result, as another split of the rows would have it
+
+
+class Proposer(nn.Module):
+    """The state, what moves it, and what it would try next."""
+
+    def __init__(self, n_metafeatures: int, n_configurations: int) -> None:
+        super().__init__()
+        self.start = nn.Linear(n_metafeatures, N_UNITS)
+        self.tried = nn.Embedding(n_configurations, N_TRIED)
+        self.cell = nn.GRUCell(N_TRIED + 4, N_UNITS)
+        self.choice = nn.Linear(N_UNITS, n_configurations)
+
+
+class Episodes:
+    """The loss of a batch of episodes that are played by the network as it is."""
+
+    def __init__(self, network: Proposer, lessons: Lessons) -> None:
+        self.network = network
+        self.lessons = lessons
+        losses = lessons.evidence.headline_losses
+        self.levels = as_tensor(
+            np.vectorize(log_level)(losses)
+        )  # (D, C), NaN where it failed or nobody tried
+        self.untried = torch.as_tensor(np.isnan(lessons.evidence.regret), device=self.levels.device)
+        weights = 1 / torch.arange(1, LENGTH + 1, device=self.levels.device)
+        self.weights = weights / weights.sum()
+
+    def __call__(self, generator: torch.Generator) -> Tensor:
+        """Play, and blame every choice for the regret that was left from then on."""
+        n_datasets = len(self.levels)
+        drawn = torch.randint(n_datasets, (min(N_DATASETS, n_datasets),), generator=generator)
+        rows = drawn.repeat_interleave(N_EPISODES).to(self.levels.device)
+        state = torch.tanh(self.network.start(self.lessons.seen(generator, rows)))
+        forbidden = self.untried[rows]
+        first = torch.full((len(rows),), torch.nan, device=state.device)
+        best, regret = first.clone(), torch.full_like(first, 2.0)
+        chances, varieties, regrets = [], [], []
+        for _ in range(LENGTH):
+            logs = self.network.choice(state).masked_fill(forbidden, -torch.inf).log_softmax(dim=1)
+            shares = logs.exp()
+            chosen = torch.multinomial(shares.cpu(), 1, generator=generator).to(state.device)
+            chances.append(logs.gather(1, chosen)[:, 0])
+            varieties.append(-(shares * logs.masked_fill(forbidden, 0.0)).sum(dim=1))
+            forbidden = forbidden.scatter(1, chosen, value=True)
+            regret = torch.minimum(regret, self.lessons.regret[rows].gather(1, chosen)[:, 0])
+            regrets.append(regret)
+            noise = _NOISE * torch.randn(len(rows), generator=generator).to(state.device)
+            level = self.levels[rows].gather(1, chosen)[:, 0] + noise
+            told = _told(level, first, best)
+            state = self.network.cell(torch.cat([self.network.tried(chosen[:, 0]), told], dim=1), state)
+            first, best = torch.where(first.isnan(), level, first), torch.fmin(best, level)
+        left = torch.stack(regrets, dim=1) * self.weights
+        to_come = left.flip(1).cumsum(1).flip(1)  # (episodes, tries): the regret from each try on
+        usual = to_come.view(-1, N_EPISODES, LENGTH).mean(dim=1, keepdim=True)
+        blame = (to_come.view(-1, N_EPISODES, LENGTH) - usual).view(-1, LENGTH)
+        policy = (blame * torch.stack(chances, dim=1)).sum(dim=1).mean()
+        return policy - _ENTROPY * torch.stack(varieties, dim=1).mean()
+
+
+def _told(level: Tensor, first: Tensor, best: Tensor) -> Tensor:
+    """As `told_of` has it, for many episodes."""
+    told = torch.stack([level / 2, level - first, level - best, torch.zeros_like(level)], dim=1)
+    told = torch.nan_to_num(told, nan=0.0).clamp(-3.0, 3.0)
+    told[:, 3] = level.isnan().to(told.dtype)
+    return told
