@@ -180,10 +180,14 @@ class Posterior:
 
     def expected_improvement(self, best: float) -> FloatArray:
         """How far below the loss `best` every configuration is expected to come, in units of the loss, shape (C,)."""
-        below = (best - self.level) / self.scale - self.mean
         spread = np.sqrt(np.maximum(np.diag(self.covariance), 1e-12))
-        ratio = below / spread
-        return np.asarray(self.scale * (below * _normal_cdf(ratio) + spread * _normal_density(ratio)))
+        return self.scale * expected_improvement(self.mean, spread, (best - self.level) / self.scale)
+
+
+def expected_improvement(mean: FloatArray, spread: FloatArray, best: float) -> FloatArray:
+    """How far below `best` normally distributed numbers are expected to come (Močkus 1975), shape as `mean`."""
+    ratio = (best - mean) / spread
+    return np.asarray((best - mean) * _normal_cdf(ratio) + spread * _normal_density(ratio))
 
 
 @lru_cache(maxsize=8)

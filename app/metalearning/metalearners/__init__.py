@@ -16,6 +16,7 @@ from app.metalearning.metalearners.nearest import NearestDatasets
 from app.metalearning.metalearners.pairwise import PairwiseForest
 from app.metalearning.metalearners.portfolio import GreedyPortfolio
 from app.metalearning.metalearners.recurrent import Recurrent
+from app.metalearning.metalearners.surrogate import Surrogate
 from app.metalearning.metalearners.trained import Trained
 from app.metalearning.table import FloatArray
 
@@ -77,7 +78,12 @@ STRATEGIES = {
     "hybrid": Hybrid,
 }
 # These are there where networks were trained for what is chosen among.
-NEURAL_STRATEGIES = {"embedding": EmbeddedDatasets, "multitask": MultiTask, "recurrent": Recurrent}
+NEURAL_STRATEGIES = {
+    "embedding": EmbeddedDatasets,
+    "multitask": MultiTask,
+    "recurrent": Recurrent,
+    "surrogate": Surrogate,
+}
 
 
 def all_metalearners(evidence: Evidence, trained: Trained) -> dict[str, MetaLearner]:
@@ -99,5 +105,6 @@ def all_metalearners(evidence: Evidence, trained: Trained) -> dict[str, MetaLear
             EmbeddedDatasets(trained.networks.encoder, evidence.regret, evidence.metafeatures),
             MultiTask(trained.networks.shared),
             trained.networks.recurrent,
+            trained.networks.surrogate,
         )
     return {learner.name: learner for learner in learners}

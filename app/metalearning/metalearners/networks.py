@@ -15,6 +15,7 @@ from app.metalearning.metalearners.embedding import Encoder
 from app.metalearning.metalearners.layers import Weights
 from app.metalearning.metalearners.multitask import SharedNetwork
 from app.metalearning.metalearners.recurrent import Recurrent
+from app.metalearning.metalearners.surrogate import Surrogate
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
 
@@ -47,6 +48,11 @@ class Networks:
     def recurrent(self) -> Recurrent:
         """The recurrent recommender."""
         return Recurrent(self.weights["recurrent"], self._scale)
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """What MAML gave."""
+        return Surrogate(self.weights["surrogate"], self._scale)
 
     def arrays(self) -> dict[str, Any]:
         """All arrays by name, for `numpy.savez`."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.metalearning.metalearners.layers import Weights, dense, gru_step
+from app.metalearning.metalearners.levels import log_levels
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray
 
-_FLOOR = 0.01  # losses are told apart by ratio down to this
-_FARTHEST = 3.0  # a result that is this much worse or better says no more if it is even more so
+FARTHEST = 3.0  # a result that is this much worse or better says no more if it is even more so
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class RecurrentOutlook:
         """
         weights, state = self.learner.weights, self.beginning
         first = best = float("nan")
-        for index, loss in observed.items():
-            level = log_level(loss)
+        levels = log_levels(np.array(list(observed.values())))
+        for index, level in zip(observed, levels.tolist(), strict=True):
             told = told_of(level, first, best)
             state = gru_step(weights, "cell", np.concatenate([weights["tried.weight"][index], told]), state)
             first = level if np.isnan(first) else first
@@ -69,11 +69,6 @@ class RecurrentOutlook:
         return max(feasible, key=lambda index: scores[index])
 
 
-def log_level(loss: float) -> float:
-    """A loss as the network sees it; NaN stays."""
-    return float(np.log(np.maximum(loss, 0.0) + _FLOOR))
-
-
 def told_of(level: float, first: float, best: float) -> FloatArray:
     """What the network is told of a result, shape (4,): level, against the first and the best before, and whether it failed.
 
@@ -83,6 +78,6 @@ def told_of(level: float, first: float, best: float) -> FloatArray:
         best: the least level so far, NaN before.
     """
     told = np.array([level / 2, level - first, level - best, 0.0])
-    told = np.clip(np.nan_to_num(told, nan=0.0), -_FARTHEST, _FARTHEST)
+    told = np.clip(np.nan_to_num(told, nan=0.0), -FARTHEST, FARTHEST)
     told[3] = float(np.isnan(level))
     return np.asarray(told)

@@ -1,6 +1,6 @@
 """Fit every network that ranks on one set of evidence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from workers.networks.ranking.embedding import Contrast, Tower
 from workers.networks.ranking.lessons import Lessons
 from workers.networks.ranking.multitask import MaskedError, Shared, targets_of
 from workers.networks.ranking.recurrent import Episodes, Proposer
+from workers.networks.ranking.surrogate import FewResults, Network
 from workers.networks.training import Follow, Loss, Plan, seeded, train
 
 PLANS = {
     "embedding": Plan(steps=600, rate=3e-3, decay=1e-2),
     "multitask": Plan(steps=600, rate=3e-3, decay=1e-2),
+    "surrogate": Plan(steps=1200, rate=3e-3, decay=1e-3),
     "recurrent": Plan(steps=1200, rate=3e-3, decay=1e-3),
 }
 
@@ -35,12 +37,14 @@ class Fitted:
 def fit_networks(
     evidence: Evidence,
     folder: Path | None = None,
+    names: Sequence[str] = tuple(PLANS),
     follow: Callable[[str], Follow] = lambda _: lambda steps, __: steps,
 ) -> Fitted:
     """Train each network.
 
     Args:
         evidence: what is known.
+        names: which networks.
         folder: for checkpoints, to go on from where a run was cut off.
         follow: tells of the progress of the network that it is handed the name of.
     """
@@ -53,13 +57,18 @@ def fit_networks(
             lambda: Shared(n_metafeatures, targets),
             lambda network: MaskedError(network, lessons, targets),
         ),
+        "surrogate": (
+            lambda: Network(n_metafeatures, n_configurations),
+            lambda network: FewResults(network, lessons),
+        ),
         "recurrent": (
             lambda: Proposer(n_metafeatures, n_configurations),
             lambda network: Episodes(network, lessons),
         ),
     }
     weights, losses = {}, {}
-    for name, (make, loss_of) in makers.items():
+    for name in names:
+        make, loss_of = makers[name]
         plan = PLANS[name]
         network = seeded(make, plan.seed)
         checkpoint = None if folder is None else folder / f"{name}.pt"

@@ -5,11 +5,11 @@ the best of them leaves, early more than late. Policy gradient (Williams 1992) w
 dataset as the baseline.
 """
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from app.metalearning.metalearners.recurrent import log_level
+from app.metalearning.metalearners.levels import log_levels
+from app.metalearning.metalearners.recurrent import FARTHEST
 from workers.networks.ranking.lessons import Lessons, as_tensor
 
 N_UNITS, N_TRIED = 48, 12
@@ -37,11 +37,11 @@ class Episodes:
         self.network = network
         self.lessons = lessons
         losses = lessons.evidence.headline_losses
-        self.levels = as_tensor(
-            np.vectorize(log_level)(losses)
-        )  # (D, C), NaN where it failed or nobody tried
-        self.untried = torch.as_tensor(np.isnan(lessons.evidence.regret), device=self.levels.device)
-        weights = 1 / torch.arange(1, LENGTH + 1, device=self.levels.device)
+        # (D, C), NaN where it failed or nobody tried
+        self.levels = as_tensor(log_levels(losses))
+        self.untried = as_tensor(lessons.evidence.regret).isnan()
+        self.length = min(LENGTH, int((~self.untried).sum(dim=1).min()))
+        weights = 1 / torch.arange(1, self.length + 1, device=self.levels.device)
         self.weights = weights / weights.sum()
 
     def __call__(self, generator: torch.Generator) -> Tensor:
@@ -54,7 +54,7 @@ class Episodes:
         first = torch.full((len(rows),), torch.nan, device=state.device)
         best, regret = first.clone(), torch.full_like(first, 2.0)
         chances, varieties, regrets = [], [], []
-        for _ in range(LENGTH):
+        for _ in range(self.length):
             logs = self.network.choice(state).masked_fill(forbidden, -torch.inf).log_softmax(dim=1)
             shares = logs.exp()
             chosen = torch.multinomial(shares.cpu(), 1, generator=generator).to(state.device)
@@ -65,20 +65,20 @@ class Episodes:
             regrets.append(regret)
             noise = _NOISE * torch.randn(len(rows), generator=generator).to(state.device)
             level = self.levels[rows].gather(1, chosen)[:, 0] + noise
-            told = _told(level, first, best)
+            told = told_of_many(level, first, best)
             state = self.network.cell(torch.cat([self.network.tried(chosen[:, 0]), told], dim=1), state)
             first, best = torch.where(first.isnan(), level, first), torch.fmin(best, level)
         left = torch.stack(regrets, dim=1) * self.weights
         to_come = left.flip(1).cumsum(1).flip(1)  # (episodes, tries): the regret from each try on
-        usual = to_come.view(-1, N_EPISODES, LENGTH).mean(dim=1, keepdim=True)
-        blame = (to_come.view(-1, N_EPISODES, LENGTH) - usual).view(-1, LENGTH)
+        by_dataset = to_come.view(-1, N_EPISODES, self.length)
+        blame = (by_dataset - by_dataset.mean(dim=1, keepdim=True)).view(-1, self.length)
         policy = (blame * torch.stack(chances, dim=1)).sum(dim=1).mean()
         return policy - _ENTROPY * torch.stack(varieties, dim=1).mean()
 
 
-def _told(level: Tensor, first: Tensor, best: Tensor) -> Tensor:
+def told_of_many(level: Tensor, first: Tensor, best: Tensor) -> Tensor:
     """As `told_of` has it, for many episodes."""
     told = torch.stack([level / 2, level - first, level - best, torch.zeros_like(level)], dim=1)
-    told = torch.nan_to_num(told, nan=0.0).clamp(-3.0, 3.0)
+    told = torch.nan_to_num(told, nan=0.0).clamp(-FARTHEST, FARTHEST)
     told[:, 3] = level.isnan().to(told.dtype)
     return told

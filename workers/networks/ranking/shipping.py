@@ -15,7 +15,6 @@ from app.metalearning.metadataset import load_evidence
 from app.metalearning.metalearners.networks import Networks
 from app.metalearning.table import FloatArray, TaskType
 from workers.networks.ranking.fitting import fit_networks
-from workers.networks.training import Follow
 from workers.training import networks
 from workers.training.fitting import folds_of
 from workers.training.networks import WithoutFold
@@ -64,7 +63,7 @@ def _fitted(folder: Path, parts: Path, planned: tuple[TaskType, str]) -> Without
     finished = part / "networks.npz"
     if not finished.exists():
         known = evidence.of([row for row in range(len(evidence.datasets)) if row not in held_out])
-        found = fit_networks(known, part, _quietly)
+        found = fit_networks(known, part)
         losses: dict[str, Any] = {**found.losses}
         np.savez_compressed(part / _LOSSES, **losses)
         found.networks.save(finished)
@@ -82,10 +81,6 @@ def _version(folder: Path) -> str:
     ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _quietly(_: str) -> Follow:
-    return lambda steps, __: steps
 
 
 def _part(parts: Path, task_type: TaskType, fold: str) -> Path:
