@@ -29,7 +29,10 @@ SECRET = evidence(REGRETS, random.random((N_DATASETS, 6)), KNOWN.groups)
 
 @pytest.fixture
 def short(monkeypatch):
-    plans = {name: dataclasses.replace(plan, steps=80) for name, plan in fitting.PLANS.items()}
+    steps = {"surrogate": 300}
+    plans = {
+        name: dataclasses.replace(plan, steps=steps.get(name, 80)) for name, plan in fitting.PLANS.items()
+    }
     monkeypatch.setattr(fitting, "PLANS", plans)
 
 

@@ -22,7 +22,7 @@ PLANS = {
     "embedding": Plan(steps=600, rate=3e-3, decay=1e-2),
     "multitask": Plan(steps=600, rate=3e-3, decay=1e-2),
     "surrogate": Plan(steps=1200, rate=3e-3, decay=1e-3),
-    "recurrent": Plan(steps=1200, rate=3e-3, decay=1e-3),
+    "recurrent": Plan(steps=1500, rate=3e-3, decay=1e-3),
 }
 
 

@@ -56,7 +56,9 @@ class FewResults:
         rows = torch.randint(len(self.levels), (_N_TASKS,), generator=generator).to(self.levels.device)
         levels = self.levels[rows]
         known = ~levels.isnan()
-        counts = torch.randint(MOST_RESULTS + 1, (_N_TASKS, 1), generator=generator).to(levels.device)
+        # Squared: the first choices, made after few results or none, matter as much as all that follow.
+        shares = torch.rand((_N_TASKS, 1), generator=generator) ** 2
+        counts = ((MOST_RESULTS + 1) * shares).long().to(levels.device)
         order = torch.rand(levels.shape, generator=generator).to(levels.device).masked_fill(~known, 2.0)
         seen = (order.argsort(dim=1).argsort(dim=1) < counts) & known
         levels = levels.nan_to_num()
