@@ -74,7 +74,7 @@ def _regrets(place: str, parts: list[dict[str, Any]]) -> dict[str, float]:
         for k, mean in zip(ks, values.mean(axis=0), strict=True):
             figures[f"{place} {name} best of {k} [normalised regret]"] = float(mean)
     less = regrets[DEFAULT] - regrets[BASELINE]
-    low, high = _interval(less, groups)
+    low, high = interval(less, groups)
     for at, k in enumerate(ks):
         about = f"{place} {DEFAULT} minus {BASELINE} best of {k}"
         figures[f"{about} [normalised regret]"] = float(less[:, at].mean())
@@ -114,7 +114,7 @@ def _joined(parts: list[dict[str, Any]], name: str) -> FloatArray:
     return np.concatenate([np.array(part["regret"][name], dtype=np.float64) for part in parts])
 
 
-def _interval(differences: FloatArray, groups: list[str]) -> tuple[FloatArray, FloatArray]:
+def interval(differences: FloatArray, groups: list[str]) -> tuple[FloatArray, FloatArray]:
     """The 5th and 95th percentile of the mean when whole groups are drawn again, shape (ks,) each."""
     labels = np.unique(groups, return_inverse=True)[1]
     n_groups = labels.max() + 1

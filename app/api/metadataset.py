@@ -9,6 +9,7 @@ from app.api.dependencies import Service, ServiceDep
 from app.api.problems import problem_responses
 from app.api.schemas import Page, PageQuery, ResponseModel
 from app.metalearning.contents import TaskContents, load_contents
+from app.metalearning.metalearners.embedding import EmbeddedDatasets
 from app.metalearning.table import TaskType
 
 router = APIRouter(tags=["meta-dataset"])
@@ -113,6 +114,24 @@ class DatasetEvaluationsResponse(MeasuredDatasetResponse):
     evaluations: list[EvaluationResponse]
 
 
+class PlaceResponse(ResponseModel):
+    """Where a dataset lies, and what won there."""
+
+    name: str
+    x: float
+    y: float
+    best_configuration: str
+    family: str
+
+
+class MapResponse(ResponseModel):
+    """A map of the learned space, in which distances are what counts; the axes have no unit."""
+
+    task_type: TaskType
+    knowledge_version: str
+    datasets: list[PlaceResponse]
+
+
 class MeasuredDatasetQuery(PageQuery):
     """Which datasets."""
 
@@ -130,6 +149,33 @@ def read_meta_dataset(service: ServiceDep) -> MetaDatasetResponse:
         versions=contents.versions,
         probe_seconds=SpreadResponse.model_validate(contents.probe_seconds),
         bytes=contents.bytes,
+    )
+
+
+@router.get("/meta-dataset/map")
+def read_map(task_type: TaskType, service: ServiceDep) -> MapResponse:
+    """The datasets of the meta-dataset in two dimensions: near ones are those on which the same configurations win."""
+    knowledge = service.knowledge[task_type]
+    embedded = knowledge.learners["embedding"]
+    assert isinstance(embedded, EmbeddedDatasets), "the name is the class's"
+    evidence = knowledge.evidence
+    winners = evidence.regret.argmin(axis=1)
+    # What was learned since is somebody's: it stays where it is, unseen.
+    shipped = {each.name for each in load_contents().contents.datasets}
+    return MapResponse(
+        task_type=task_type,
+        knowledge_version=knowledge.version,
+        datasets=[
+            PlaceResponse(
+                name=name,
+                x=x,
+                y=y,
+                best_configuration=knowledge.configurations[winner].id,
+                family=knowledge.configurations[winner].algorithm.family,
+            )
+            for name, (x, y), winner in zip(evidence.datasets, embedded.map, winners, strict=True)
+            if name in shipped
+        ],
     )
 
 

@@ -88,8 +88,7 @@ class TestServedAsTrained:
     lessons = Lessons.of(KNOWN)
 
     def served(self, **networks):
-        weights = {name: fitting.as_arrays(network) for name, network in networks.items()}
-        return fitting.Networks(KNOWN.configurations, KNOWN.metafeatures, weights)
+        return fitting.as_served(KNOWN, networks)
 
     def test_embedding(self):
         tower = seeded(lambda: embedding.Tower(6), 0).eval()

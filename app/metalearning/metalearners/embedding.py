@@ -47,6 +47,15 @@ class EmbeddedDatasets:
         """Where the known datasets lie, shape (datasets, dimensions)."""
         return self.encoder.places(self.metafeatures)
 
+    @cached_property
+    def map(self) -> FloatArray:
+        """The two directions in which the known datasets lie farthest apart (principal components), shape (datasets, 2)."""
+        around = self.places - self.places.mean(axis=0)
+        _, _, directions = np.linalg.svd(around, full_matrices=False)
+        # A direction and its opposite are the same: the larger end points up.
+        ends = directions[:2, np.abs(directions[:2]).argmax(axis=1)].diagonal()
+        return np.asarray(around @ (directions[:2] * np.sign(ends)[:, None]).T)
+
     def distances(self, vector: FloatArray) -> FloatArray:
         """Euclidean distance to every known dataset, shape (datasets,)."""
         return np.asarray(np.linalg.norm(self.places - self.encoder.places(vector[None]), axis=1))

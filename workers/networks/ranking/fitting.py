@@ -1,6 +1,6 @@
 """Fit every network that ranks on one set of evidence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,6 @@ import numpy as np
 from torch import nn
 
 from app.metalearning.evidence import Evidence
-from app.metalearning.metalearners.layers import Weights
 from app.metalearning.metalearners.networks import Networks
 from app.metalearning.table import FloatArray
 from workers.networks.ranking.embedding import Contrast, Tower
@@ -66,20 +65,24 @@ def fit_networks(
             lambda network: Episodes(network, lessons),
         ),
     }
-    weights, losses = {}, {}
+    fitted, losses = {}, {}
     for name in names:
         make, loss_of = makers[name]
         plan = PLANS[name]
         network = seeded(make, plan.seed)
         checkpoint = None if folder is None else folder / f"{name}.pt"
         losses[name] = train(network, loss_of(network), plan, checkpoint, follow(name))
-        weights[name] = as_arrays(network)
-    return Fitted(Networks(evidence.configurations, evidence.metafeatures, weights), losses)
+        fitted[name] = network
+    return Fitted(as_served(evidence, fitted), losses)
 
 
-def as_arrays(network: nn.Module) -> Weights:
-    """A network's weights by name."""
-    return {
-        name: values.detach().cpu().numpy().astype(np.float64)
-        for name, values in network.state_dict().items()
+def as_served(evidence: Evidence, fitted: Mapping[str, nn.Module]) -> Networks:
+    """Networks that were trained on this evidence, as arrays."""
+    weights = {
+        name: {
+            array: values.detach().cpu().numpy().astype(np.float64)
+            for array, values in network.state_dict().items()
+        }
+        for name, network in fitted.items()
     }
+    return Networks(evidence.configurations, evidence.metafeatures, weights)
