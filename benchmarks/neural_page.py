@@ -8,15 +8,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from app.metalearning.knowledge import load_knowledge
+from app.metalearning.metadataset import DATA_DIR
 from app.metalearning.table import FloatArray, TaskType
 from benchmarks.ranking_figures import interval
 from benchmarks.recording import ROOT, recorded, with_tables
+from workers.training.networks import load_losses
 
 PAGE = ROOT / "docs" / "networks.md"
-REGRET_PLOT, MAP_PLOT = ROOT / "docs" / "networks-regret.svg", ROOT / "docs" / "networks-map.svg"
+REGRET_PLOT, MAP_PLOT, LOSSES_PLOT = (
+    ROOT / "docs" / f"networks-{what}.svg" for what in ("regret", "map", "losses")
+)
 BASELINE = "hybrid"
 NEURAL = ("embedding", "multitask", "surrogate", "recurrent")
 PLACES = (*map(str, TaskType), "oboe")
+_SMOOTHED = 25  # steps
 _NOT_MEASURED = "Not measured in the last run, which had no such folder."
 _NAMED = {
     "regret": re.compile(r"(?P<row>[\w ]+) best of (?P<column>\d+) \[normalised regret\]"),
@@ -105,6 +110,7 @@ def write_page(measured: dict[str, dict[str, Any]]) -> None:
     with mpl.rc_context({"svg.hashsalt": "metaselect", "font.size": 9, "figure.facecolor": "white"}):
         _regret_plot(measured).savefig(REGRET_PLOT, metadata={"Date": None})
         _map_plot().savefig(MAP_PLOT, metadata={"Date": None})
+        _losses_plot().savefig(LOSSES_PLOT, metadata={"Date": None})
 
 
 def tables(page: str, figures: dict[str, float]) -> str:
@@ -216,6 +222,20 @@ def _regret_plot(measured: dict[str, dict[str, Any]]) -> Figure:
         axes.set_xlabel("configurations tried")
     figure.axes[0].set_ylabel("normalised regret of the best tried")
     figure.axes[-1].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _losses_plot() -> Figure:
+    """The loss of every step of the networks that answer, smoothed."""
+    figure = Figure(figsize=(11, 2.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(NEURAL)), NEURAL, strict=True):
+        for task_type in TaskType:
+            losses = load_losses(task_type, DATA_DIR)[name]
+            smooth = np.convolve(losses, np.full(_SMOOTHED, 1 / _SMOOTHED), mode="valid")
+            axes.plot(np.arange(len(smooth)) + _SMOOTHED, smooth, label=str(task_type), linewidth=1)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(title=name, xlabel="steps")
+    figure.axes[0].legend(frameon=False, fontsize=8)
     return figure
 
 

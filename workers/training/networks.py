@@ -1,6 +1,6 @@
 """Networks that never saw a fold's datasets: so whoever has no PyTorch can hold them out like everything else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ import numpy as np
 from app.metalearning.evidence import Evidence
 from app.metalearning.metalearners.networks import Networks
 from app.metalearning.metalearners.trained import Trained
-from app.metalearning.table import TaskType
+from app.metalearning.table import FloatArray, TaskType
 from workers.training.forests import train
 from workers.training.proof import Train
 
-_FOLDER = "folds"  # beside what ships to answer, which API processes read at their start
+_FOLDER = "training"  # beside what ships to answer, which API processes read at their start
 _HELD_OUT = "held_out"
 
 
@@ -38,6 +38,18 @@ def save(folds: Sequence[WithoutFold], task_type: TaskType, folder: Path) -> Non
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def save_losses(losses: Mapping[str, FloatArray], task_type: TaskType, folder: Path) -> None:
+    """Write the loss of every step of the networks that answer, by network."""
+    arrays: dict[str, Any] = {name: values.astype(np.float32) for name, values in losses.items()}
+    np.savez_compressed(_path(task_type, folder, "losses"), **arrays)
+
+
+def load_losses(task_type: TaskType, folder: Path) -> dict[str, FloatArray]:
+    """What `save_losses` wrote."""
+    with np.load(_path(task_type, folder, "losses"), allow_pickle=False) as losses:
+        return {name: losses[name] for name in losses.files}
 
 
 def load(evidence: Evidence, task_type: TaskType, folder: Path) -> list[WithoutFold]:
@@ -70,8 +82,12 @@ def training_of(evidence: Evidence, task_type: TaskType, folder: Path) -> Train:
         trained = train(known)
         if not folds:
             return trained
-        (fold,) = (each for each in folds if set(each.held_out).isdisjoint(known.datasets))
-        return replace(trained, networks=fold.networks)
+        unseen = [each.networks for each in folds if set(each.held_out).isdisjoint(known.datasets)]
+        if len(unseen) != 1:
+            raise RuntimeError(
+                "No networks were trained on just these datasets: metaselect metadataset train-networks"
+            )
+        return replace(trained, networks=unseen[0])
 
     return train_without_fold
 
@@ -87,5 +103,5 @@ def _understood(part: dict[str, Any], evidence: Evidence) -> WithoutFold:
     return WithoutFold(held_out, networks)
 
 
-def _path(task_type: TaskType, folder: Path) -> Path:
-    return folder / _FOLDER / f"networks-{task_type}.npz"
+def _path(task_type: TaskType, folder: Path, what: str = "networks") -> Path:
+    return folder / _FOLDER / f"{what}-{task_type}.npz"

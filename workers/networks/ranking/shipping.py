@@ -13,7 +13,7 @@ from app.config import pin_threads
 from app.metalearning.knowledge import networks_path
 from app.metalearning.metadataset import load_evidence
 from app.metalearning.metalearners.networks import Networks
-from app.metalearning.table import FloatArray, TaskType
+from app.metalearning.table import TaskType
 from workers.networks.ranking.fitting import fit_networks
 from workers.training import networks
 from workers.training.fitting import folds_of
@@ -24,7 +24,7 @@ _LOSSES = "losses.npz"
 
 
 def train_networks(folder: Path, parts: Path, at_once: int) -> None:
-    """Write `networks-*.npz` and `folds/networks-*.npz` beside the evidence.
+    """Write `networks-*.npz`, `training/networks-*.npz` and `training/losses-*.npz` beside the evidence.
 
     Args:
         folder: of the meta-dataset.
@@ -44,13 +44,8 @@ def train_networks(folder: Path, parts: Path, at_once: int) -> None:
         fitted[task_type, WHOLE].networks.save(networks_path(task_type, folder))
         without = [part for (of, fold), part in fitted.items() if of is task_type and fold != WHOLE]
         networks.save(without, task_type, folder)
-
-
-def losses_of(folder: Path, parts: Path, task_type: TaskType) -> dict[str, FloatArray]:
-    """The loss of every step of the networks that ship, by network; arguments as of `train_networks`."""
-    part = _part(parts / _version(folder), task_type, WHOLE)
-    with np.load(part / _LOSSES, allow_pickle=False) as losses:
-        return {name: losses[name] for name in losses.files}
+        with np.load(_part(parts, task_type, WHOLE) / _LOSSES, allow_pickle=False) as losses:
+            networks.save_losses({name: losses[name] for name in losses.files}, task_type, folder)
 
 
 def _fitted(folder: Path, parts: Path, planned: tuple[TaskType, str]) -> WithoutFold:
