@@ -8,7 +8,7 @@ Verifications are replayed on the shipped meta-dataset: what every fit scored an
 2. The best of eight, drawn at random, by two folds and by four of five, judged by the fifth.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,16 +63,22 @@ def main() -> None:
     for task_type in TaskType:
         for order in ORDERS:
             replays = [
-                replay(metric, cells) for metric, cells in track(list(_verifications(task_type, order)))
+                replay(metric, cells) for _, metric, cells in track(list(verifications(task_type, order)))
             ]
-            for name, value in _summary(replays).items():
+            for name, value in summary(replays).items():
                 figures[f"{task_type}, {order}: {name}"] = value
         figures |= {f"{task_type}: {name}": value for name, value in _choosing(task_type).items()}
     record("verification", figures)
 
 
-def replay(metric: Metric, cells: Sequence[Cell]) -> Replay:
-    """Measure one after another, each against the best so far."""
+def replay(metric: Metric, cells: Sequence[Cell], rival: Callable[..., Any] = Rival) -> Replay:
+    """Measure one after another, each against the best so far.
+
+    Args:
+        metric: of the losses.
+        cells: in their order.
+        rival: makes what leaves the hopeless behind, from the best's configuration, metric and scores of folds.
+    """
     best: Cell | None = None
     kept: list[Cell] = []
     beside = stopped = wrongly = 0
@@ -81,7 +87,7 @@ def replay(metric: Metric, cells: Sequence[Cell]) -> Replay:
         n_points = None
         if best is not None:
             beside += 1
-            n_points = _stopped_after(Rival(best.configuration, metric.name, best.fold_scores), cell)
+            n_points = _stopped_after(rival(best.configuration, metric.name, best.fold_scores), cell)
         if n_points is None:
             kept.append(cell)
             best = cell if best is None or cell.loss < best.loss else best
@@ -97,7 +103,7 @@ def replay(metric: Metric, cells: Sequence[Cell]) -> Replay:
     return Replay(beside, stopped, wrongly, total, saved, float(min(regret, 2.0)))
 
 
-def _stopped_after(rival: Rival, cell: Cell) -> int | None:
+def _stopped_after(rival: Any, cell: Cell) -> int | None:
     """After how many points there was no hope; None where there was."""
     for n_points in range(1, len(cell.curve) + 1):
         if rival.leaves_behind(cell.curve[:n_points], cell.n_training) is not None:
@@ -105,7 +111,8 @@ def _stopped_after(rival: Rival, cell: Cell) -> int | None:
     return None
 
 
-def _summary(replays: Sequence[Replay]) -> dict[str, float]:
+def summary(replays: Sequence[Replay]) -> dict[str, float]:
+    """What was saved and what was lost, by name and unit."""
     stopped = sum(each.n_stopped for each in replays)
     return {
         "datasets [count]": float(len(replays)),
@@ -119,8 +126,14 @@ def _summary(replays: Sequence[Replay]) -> dict[str, float]:
     }
 
 
-def _verifications(task_type: TaskType, order: str) -> Iterator[tuple[Metric, list[Cell]]]:
-    """The metric and the ten configurations in order, on every second dataset that has so many with a curve."""
+def verifications(task_type: TaskType, order: str, half: int = 1) -> Iterator[tuple[str, Metric, list[Cell]]]:
+    """The group, the metric and the ten configurations in order, on every second dataset that has so many with a curve.
+
+    Args:
+        task_type: of the datasets.
+        order: one of `ORDERS`.
+        half: 1, or 0 for the half on which constants are chosen.
+    """
     cells: dict[str, dict[str, Cell]] = {}
     metrics: dict[str, Metric] = {}
     for row in read_evaluations(DATA_DIR / "evaluations.parquet"):
@@ -132,7 +145,7 @@ def _verifications(task_type: TaskType, order: str) -> Iterator[tuple[Metric, li
     evidence = load_evidence(task_type)
     random = np.random.default_rng(0)
     for row, name in enumerate(evidence.datasets):
-        if row % 2 == 0:
+        if row % 2 != half:
             continue
         known = cells.get(name, {})
         chosen = [index for index, each in enumerate(evidence.configurations) if each in known]
@@ -146,7 +159,11 @@ def _verifications(task_type: TaskType, order: str) -> Iterator[tuple[Metric, li
             ordered = greedy_order(others.regret, equal, chosen, most=N_CONFIGURATIONS)
         else:
             ordered = random.permutation(chosen)[:N_CONFIGURATIONS].tolist()
-        yield metrics[name], [known[evidence.configurations[index]] for index in ordered]
+        yield (
+            evidence.groups[row],
+            metrics[name],
+            [known[evidence.configurations[index]] for index in ordered],
+        )
 
 
 def _choosing(task_type: TaskType) -> dict[str, float]:
