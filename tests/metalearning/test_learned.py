@@ -10,7 +10,7 @@ from app.metalearning.baselines import WORST_REGRET
 from app.metalearning.experience import FEWEST_METAFEATURES, LARGEST_LOSS
 from app.metalearning.knowledge import dump, load_knowledge, read
 from app.metalearning.learned import LearnedDataset, as_lines, grown, infer_ranges, of_lines, seen_by
-from app.metalearning.metalearners import STRATEGIES
+from app.metalearning.metalearners import NEURAL_STRATEGIES, STRATEGIES
 from app.metalearning.metrics import METRICS, headline_metric, metrics_of
 from app.metalearning.posterior import Profiles
 from app.metalearning.promotion import judge
@@ -177,7 +177,7 @@ def test_knowledge_that_learned_answers_and_is_stored_whole() -> None:
     assert back.version == read(dump(more, trained, known.report)).version != known.version
     assert back.evidence.datasets[-1] == "learned-1"
     for metric in (None, *(each.name for each in metrics_of(REGRESSION))):
-        for strategy in (None, *STRATEGIES):
+        for strategy in (None, *STRATEGIES, *NEURAL_STRATEGIES):
             question = Question(
                 REGRESSION, known_metafeatures(EVIDENCE, ROW), metric=metric, strategy=strategy
             )

@@ -9,7 +9,7 @@ from app.errors import InvalidRequestError, UnknownMetafeatureError, UnknownMetr
 from app.metalearning.baselines import normalised_regret
 from app.metalearning.experience import weighted_losses
 from app.metalearning.metafeatures import LEARNED
-from app.metalearning.metalearners import STRATEGIES
+from app.metalearning.metalearners import NEURAL_STRATEGIES, STRATEGIES
 from app.metalearning.metrics import metrics_of
 from app.metalearning.recommendation import (
     Question,
@@ -20,7 +20,7 @@ from tests.tables import CLASSIFICATION, REGRESSION, known_metafeatures
 
 
 @pytest.mark.parametrize("task_type", TaskType)
-@pytest.mark.parametrize("strategy", [*STRATEGIES, None])
+@pytest.mark.parametrize("strategy", [*STRATEGIES, *NEURAL_STRATEGIES, None])
 @pytest.mark.parametrize("k", [1, 4, 100])
 def test_candidates_are_k_distinct_configurations_of_the_task_type(ask, knowledge, task_type, strategy, k):
     answer = ask(task_type, strategy=strategy, k=k)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -39,6 +40,18 @@ def test_contents_are_told_with_the_version_of_recommendations(client: Client) -
     assert {each["task_type"]: each["knowledge_version"] for each in told["task_types"]} == {
         task_type: knowledge.version for task_type, knowledge in answering.items()
     }
+
+
+@pytest.mark.parametrize("task_type", TASK_TYPES)
+def test_map_has_every_recommendable_dataset_of_what_ships(client: Client, task_type: str) -> None:
+    told = client._call("GET", "/meta-dataset/map", params={"task_type": task_type})
+    knowledge = client._http.app.state.service.knowledge[task_type]
+    assert [each["name"] for each in told["datasets"]] == list(knowledge.evidence.datasets)
+    places = np.array([(each["x"], each["y"]) for each in told["datasets"]])
+    assert np.abs(places.mean(axis=0)).max() < 1e-6 * np.abs(places).max()
+    assert places[:, 0].var() >= places[:, 1].var() > 0
+    for each, regret in zip(told["datasets"], knowledge.evidence.regret, strict=True):
+        assert each["best_configuration"] == knowledge.evidence.configurations[regret.argmin()]
 
 
 def test_datasets_come_in_pages_by_name_and_task_type(client: Client) -> None:
