@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 
-.PHONY: help setup recommend serve test test-deep chaos soak bench check format lock meta-dataset-page openapi clean
+.PHONY: help setup recommend serve test test-deep train-toys bench-toys chaos soak bench check format lock meta-dataset-page openapi clean
 
 help: ## show this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -27,11 +27,20 @@ serve: $(STAMP) ## the service in embedded mode on 127.0.0.1:PORT, keeping its d
 test: $(STAMP) ## every test, on servers of its own
 	@$(BIN)/pytest $(ARGS)
 
-test-deep: $(STAMP) ## tests of the neural learners, in .venv-deep with PyTorch and its CUDA libraries (5 GB)
+test-deep: .venv-deep/.installed ## tests of the neural learners, in .venv-deep with PyTorch and its CUDA libraries (5 GB)
+	@PYTHONPATH=. .venv-deep/bin/python -m pytest -m deep $(ARGS)
+
+train-toys: .venv-deep/.installed ## train the networks of docs/learning-to-learn.md that have no weights (needs OMNIGLOT=folder)
+	@PYTHONPATH=. .venv-deep/bin/python -m workers.networks.toys
+
+bench-toys: .venv-deep/.installed ## measure them on tasks they never saw (needs OMNIGLOT=folder)
+	@PYTHONPATH=. .venv-deep/bin/python -m benchmarks.toys
+
+.venv-deep/.installed: $(STAMP) requirements/deep.txt requirements/dev.txt
 	@[ -d .venv-deep ] || $(BIN)/uv venv --quiet .venv-deep
 	@$(BIN)/uv pip install --quiet --python .venv-deep/bin/python --require-hashes \
 	    -r requirements/deep.txt -r requirements/dev.txt
-	@PYTHONPATH=. .venv-deep/bin/python -m pytest -m deep $(ARGS)
+	@touch $@
 
 chaos: $(STAMP) ## everything that may happen to the service, in three set-ups; goes on where it was cut off (build/chaos)
 	@$(BIN)/python -m chaos $(ARGS)

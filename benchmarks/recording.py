@@ -69,11 +69,15 @@ def quoted(text: str) -> str:
     return re.sub(r"<!-- figure (?P<name>[\w-]+): (?P<figure>[^>]+?) -->[\d.e+-]*", _with_number, text)
 
 
-def with_tables(page: str, rows_of: Callable[[str], list[str]]) -> str:
-    """A page's text in which every `<!-- table NAME -->` … `<!-- end -->` holds the rows that are told of the name."""
+def with_tables(page: str, rows_of: Callable[[str], list[str] | None]) -> str:
+    """A page's text in which every `<!-- table NAME -->` … `<!-- end -->` holds the rows that are told of the name.
+
+    Where None is told, the table is another benchmark's and stays as it is.
+    """
 
     def table(found: re.Match[str]) -> str:
-        return "\n".join([f"{found['name']} -->", *rows_of(found["name"]), ""])
+        rows = rows_of(found["name"])
+        return found[0] if rows is None else "\n".join([f"{found['name']} -->", *rows, ""])
 
     return _TABLE.sub(table, page)
 

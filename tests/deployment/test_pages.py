@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ranking_figures, recording, stacking_page
+from benchmarks import ranking_figures, recording, stacking_page, toys_page
 from benchmarks.recommender import SCENARIOS
 from benchmarks.recording import PAGES, quoted
 
@@ -34,3 +34,11 @@ def test_tables_of_stacking_are_those_that_were_recorded() -> None:
     page = stacking_page.PAGE.read_text()
     assert stacking_page.tables(page, recording.recorded("stacking")) == page, "make bench-stacking"
     assert page.count("| default | ") == 2
+
+
+def test_tables_of_the_toys_are_those_that_were_recorded_and_leave_others_alone() -> None:
+    page = toys_page.PAGE.read_text()
+    other = "<!-- table another -->\n| of another benchmark |\n<!-- end -->\n"
+    assert toys_page.tables(page + other, recording.recorded("toys")) == page + other, "make bench-toys"
+    assert page.count("| MAML | ") == 1
+    assert page.count("-shot: ") == 6
