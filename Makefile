@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 
-.PHONY: help setup recommend serve test test-deep train-toys bench-toys chaos soak bench check format lock meta-dataset-page openapi clean
+.PHONY: help setup recommend serve test test-deep train-networks train-toys bench-toys bench-neural bench-curves chaos soak bench check format lock meta-dataset-page openapi clean
 
 help: ## show this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -30,11 +30,14 @@ test: $(STAMP) ## every test, on servers of its own
 test-deep: .venv-deep/.installed ## tests of the neural learners, in .venv-deep with PyTorch and its CUDA libraries (5 GB)
 	@PYTHONPATH=. .venv-deep/bin/python -m pytest -m deep $(ARGS)
 
+train-networks: .venv-deep/.installed ## train the networks of docs/networks.md that rank, with WORKERS processes (1); goes on where it was cut off
+	@PYTHONPATH=. .venv-deep/bin/python -m workers.training train-networks --workers $(or $(WORKERS),1)
+
 train-toys: .venv-deep/.installed ## train the networks of docs/learning-to-learn.md that have no weights (needs OMNIGLOT=folder)
 	@PYTHONPATH=. .venv-deep/bin/python -m workers.networks.toys
 
-bench-toys: .venv-deep/.installed ## measure them on tasks they never saw (needs OMNIGLOT=folder)
-	@PYTHONPATH=. .venv-deep/bin/python -m benchmarks.toys
+bench-toys bench-neural bench-curves: .venv-deep/.installed ## what is measured with PyTorch: toys (needs OMNIGLOT=folder), networks that rank, learning curves (both take MATRICES=folder)
+	@PYTHONPATH=. .venv-deep/bin/python -m benchmarks.$(@:bench-%=%)
 
 .venv-deep/.installed: $(STAMP) requirements/deep.txt requirements/dev.txt
 	@[ -d .venv-deep ] || $(BIN)/uv venv --quiet .venv-deep
@@ -50,7 +53,7 @@ soak: $(STAMP) ## full load on every core for MINUTES (60): no living job is tak
 
 bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-experiments bench-verification bench-api bench-jobs ## every benchmark; results in benchmarks/results/
 
-bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, experiments (DATASETS too), verification, api, jobs, stacking and evidence (need DATASETS)
+bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, experiments (DATASETS too), verification, api, jobs, stacking, search and evidence (need DATASETS)
 	@$(BIN)/python -m benchmarks.$*
 
 check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables

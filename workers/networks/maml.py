@@ -26,7 +26,7 @@ def adapt(
     parameters: Parameters,
     support: Batch,
     steps: int,
-    rate: float,
+    rate: float | Parameters,
     *,
     first_order: bool = False,
 ) -> Parameters:
@@ -38,13 +38,14 @@ def adapt(
         parameters: where to start, by name.
         support: the task's rows.
         steps: how many, each on all rows.
-        rate: the size of a step.
+        rate: the size of a step, or one for each parameter by name (Meta-SGD, Li et al. 2017).
         first_order: take the gradients for constants when the result is differentiated.
     """
+    rates = rate if isinstance(rate, dict) else dict.fromkeys(parameters, rate)
     gradient = grad(lambda at: task_loss(network, loss, at, support))
     for _ in range(steps):
         slopes = gradient(detached(parameters) if first_order else parameters)
-        parameters = {name: value - rate * slopes[name] for name, value in parameters.items()}
+        parameters = {name: value - rates[name] * slopes[name] for name, value in parameters.items()}
     return parameters
 
 

@@ -73,6 +73,7 @@ def _version(folder: Path) -> str:
         *sorted(folder.glob("evidence-*.npz")),
         *sorted(here.glob("*.py")),
         here.parent / "training.py",
+        here.parent / "maml.py",
     ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
 
 from app.metalearning.metalearners.levels import log_levels
 from app.metalearning.metalearners.surrogate import LAYERS, N_STEPS
+from workers.networks.maml import adapt
 from workers.networks.ranking.lessons import Lessons, as_tensor
 
 N_ABOUT, N_CONFIGURATION, N_HIDDEN = 8, 8, 32
@@ -82,17 +83,15 @@ def adapted(network: Network, inputs: Tensor, levels: Tensor, seen: Tensor) -> T
     layers = {name: weight for name, weight in network.named_parameters() if name.partition(".")[0] in LAYERS}
     rates = {name: network.log_rates[name.partition(".")[0]].exp() for name in layers}
 
-    def error(layers: dict[str, Tensor], inputs: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
-        told = functional_call(network, layers, (inputs,))
-        return (seen * (told - levels) ** 2).sum() / seen.sum().clamp_min(1)
+    def expected(inputs: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
+        after = adapt(network, _error, layers, (inputs, levels, seen), N_STEPS, rates)
+        told: Tensor = functional_call(network, after, (inputs,))
+        return told
 
-    def one(inputs: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
-        now = layers
-        for _ in range(N_STEPS):
-            slope = grad(error)(now, inputs, levels, seen)
-            now = {name: weight - rates[name] * slope[name] for name, weight in now.items()}
-        expected: Tensor = functional_call(network, now, (inputs,))
-        return expected
+    told: Tensor = vmap(expected)(inputs, levels, seen.to(levels.dtype))
+    return told
 
-    expected: Tensor = vmap(one)(inputs, levels, seen.to(levels.dtype))
-    return expected
+
+def _error(told: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
+    """Mean squared error of what was seen."""
+    return (seen * (told - levels) ** 2).sum() / seen.sum().clamp_min(1)
