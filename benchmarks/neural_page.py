@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from app.metalearning.knowledge import load_knowledge
+from app.metalearning.knowledge import load_knowledge, shipped_report
 from app.metalearning.metadataset import DATA_DIR
 from app.metalearning.table import FloatArray, TaskType
 from benchmarks.ranking_figures import interval
@@ -124,6 +124,8 @@ def tables(page: str, figures: dict[str, float]) -> str:
 
     def rows_of(table: str) -> list[str]:
         kind, _, place = table.partition(" ")
+        if kind == "all":
+            return _all_rows(TaskType(place))
         found = {
             name.removeprefix(f"{place} "): value
             for name, value in figures.items()
@@ -139,11 +141,20 @@ def _cells(kind: str, figures: dict[str, float]) -> list[tuple[dict[str, str], f
     return [(match.groupdict(), value) for match, value in found if match]
 
 
+def _all_rows(task_type: TaskType) -> list[str]:
+    """Every way of ranking that ships, as `metaselect metadataset fit` proved it."""
+    return _table_of_ways(shipped_report(task_type)["regret"])
+
+
 def _regret_rows(figures: dict[str, float]) -> list[str]:
     ways: dict[str, dict[str, float]] = {}
     for names, value in _cells("regret", figures):
         if " minus " not in names["row"]:
             ways.setdefault(names["row"], {})[names["column"]] = value
+    return _table_of_ways(ways)
+
+
+def _table_of_ways(ways: dict[str, dict[str, float]]) -> list[str]:
     ordered = sorted(ways, key=lambda way: float(np.mean(list(ways[way].values()))))
     columns = list(ways[ordered[0]])
     return [
