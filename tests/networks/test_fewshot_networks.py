@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `deep` is not installed")
 
+from app.metalearning.fewshot.task import Task  # noqa: E402
 from workers.experiments.fewshot import classical, incontext, prototypical  # noqa: E402
-from workers.experiments.fewshot.task import Task  # noqa: E402
 from workers.experiments.fewshot.weights import read  # noqa: E402
 from workers.networks import tasks as generated  # noqa: E402
 from workers.networks.fewshot import LEARNERS, cross_entropy, ship  # noqa: E402

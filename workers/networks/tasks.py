@@ -39,8 +39,13 @@ class Tasks:
 
     def to(self, where: torch.device) -> "Tasks":
         """The same on a device."""
-        moved = (each.to(where) for each in (self.support, self.labels, self.queries, self.answers))
-        return Tasks(*moved, self.n_classes)
+        return Tasks(
+            self.support.to(where),
+            self.labels.to(where),
+            self.queries.to(where),
+            self.answers.to(where),
+            self.n_classes,
+        )
 
 
 def draw(generator: torch.Generator, count: int) -> Tasks:

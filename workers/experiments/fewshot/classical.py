@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from app.metalearning.fewshot.task import Task
 from app.metalearning.table import FloatArray
-from workers.experiments.fewshot.task import Task, scaled
+from workers.experiments.fewshot.standardising import scaled
 
 _MOST_ITERATIONS = 1000
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from app.metalearning.fewshot.task import Task
 from app.metalearning.table import FloatArray
-from workers.experiments.fewshot.task import Task, padded, softmax, standardised
+from workers.experiments.fewshot.standardising import padded, softmax, standardised
 from workers.experiments.fewshot.weights import Weights
 
 MOST_CLASSES = 10
@@ -37,8 +38,9 @@ def _answers(
     known = _heads(weights.linear("known", weights.norm("norm", support[-1])))
     attention = softmax(asked @ known.transpose(0, 2, 1) / np.sqrt(asked.shape[2]))
     of_classes = attention @ (members / members.sum(axis=0))
-    shares: FloatArray = (of_classes / of_classes.sum(axis=2, keepdims=True)).mean(axis=0)
-    return (1 - _FLOOR) * shares + _FLOOR / members.shape[1]
+    shares = (of_classes / of_classes.sum(axis=2, keepdims=True)).mean(axis=0)
+    found: FloatArray = (1 - _FLOOR) * shares + _FLOOR / members.shape[1]
+    return found
 
 
 def _rows(weights: Weights, rows: FloatArray) -> FloatArray:

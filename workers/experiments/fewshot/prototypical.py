@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from app.metalearning.fewshot.task import Task
 from app.metalearning.table import FloatArray
-from workers.experiments.fewshot.task import Task, softmax, standardised
+from workers.experiments.fewshot.standardising import softmax, standardised
 from workers.experiments.fewshot.weights import Weights
 
 
@@ -25,8 +26,9 @@ def _embed(weights: Weights, rows: FloatArray, seen: FloatArray) -> FloatArray:
     values = np.concatenate([rows[..., None], np.broadcast_to(seen, (*rows.shape, seen.shape[1]))], axis=2)
     for layer in ("embedding.0", "embedding.2"):
         values = np.maximum(weights.linear(layer, values), 0.0)
-    found: FloatArray = weights.linear("embedding.4", values).reshape(len(rows), -1)
-    return found / np.sqrt(rows.shape[1])
+    coordinates = weights.linear("embedding.4", values).reshape(len(rows), -1)
+    found: FloatArray = coordinates / np.sqrt(rows.shape[1])
+    return found
 
 
 def _size(task: Task) -> FloatArray:

@@ -1,28 +1,12 @@
-"""A table with few labelled rows as numbers, and what every learner makes of it first."""
-
-from dataclasses import dataclass
+"""What every learner makes of a task first: features of different units, made alike by the labelled rows alone."""
 
 import numpy as np
 
-from app.metalearning.table import FloatArray, IntArray
+from app.metalearning.fewshot.task import Task
+from app.metalearning.table import FloatArray
 
 MOST_FEATURES = 32  # that the learners with a place for each feature see, the most relevant of all
 CLIP = 5.0  # standard deviations
-
-
-@dataclass(frozen=True)
-class Task:
-    """Labelled rows to learn from (the support), and rows whose labels are asked for (the queries)."""
-
-    support: FloatArray  # (support rows, features)
-    labels: IntArray  # (support rows,), from 0; every class has a row
-    queries: FloatArray  # (query rows, features)
-    n_classes: int
-
-    @property
-    def members(self) -> FloatArray:
-        """Which row is of which class, shape (support rows, classes)."""
-        return np.eye(self.n_classes)[self.labels]
 
 
 def scaled(task: Task) -> Task:
@@ -62,4 +46,5 @@ def padded(rows: FloatArray) -> FloatArray:
 def softmax(scores: FloatArray) -> FloatArray:
     """Along the last axis."""
     weights: FloatArray = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
+    shares: FloatArray = weights / weights.sum(axis=-1, keepdims=True)
+    return shares
