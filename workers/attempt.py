@@ -27,7 +27,7 @@ from app.store.tasks import Claim, Renewal
 from app.tracing import Span
 from workers.counting import Tally
 from workers.lease import Lease
-from workers.tasks import experiment, prediction, retraining, searching, stacking
+from workers.tasks import experiment, fewshot, prediction, retraining, searching, stacking
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +37,7 @@ KINDS: dict[str, ModuleType] = {
     "stacking": stacking,
     "retraining": retraining,
     "predicting": prediction,
+    "adapting": fewshot,
 }
 
 _INSIST_SECONDS = 60.0  # a result waits so long for a database that is away
