@@ -349,6 +349,7 @@ class Worker(Base):
     host: Mapped[str]
     queue: Mapped[str]
     slots: Mapped[int]
+    device: Mapped[str] = mapped_column(server_default="cpu")  # that its children compute on
     started_at: Mapped[float] = mapped_column(default=now())
     seen_at: Mapped[float] = mapped_column(default=now(), index=True)
 

@@ -92,7 +92,9 @@ def test_numbers_that_are_none_are_no_json(api: TestClient) -> None:
 
 def test_more_classes_than_a_network_has_places_for_are_refused(api: TestClient) -> None:
     wide = {"support": [[float(each)] for each in range(11)], "labels": list(range(11)), "query": [[1.0]]}
-    evidence = refused(api.post("/jobs", json={**ASKED, **wide, "method": "in_context"}), 422, "beyond_method")
+    evidence = refused(
+        api.post("/jobs", json={**ASKED, **wide, "method": "in_context"}), 422, "beyond_method"
+    )
     assert evidence == {"most": 10, "n_classes": 11}
     assert api.post("/jobs", json={**ASKED, **wide}).status_code == 202
 
