@@ -125,6 +125,29 @@ class Client:
         """
         return self._create("/jobs", json={"kind": "retraining", "task_type": task_type, **wishes})
 
+    def label(
+        self,
+        support: list[dict[str, Any]] | list[list[float]],
+        labels: list[str | int | float | bool],
+        query: list[dict[str, Any]] | list[list[float]],
+        method: str = "auto",
+    ) -> dict[str, Any]:
+        """Label rows by a handful of labelled ones; waits for it.
+
+        Args:
+            support: the labelled rows, objects of columns and values or vectors.
+            labels: of each of them.
+            query: the rows to label, of the same form.
+            method: `prototypical`, `maml`, `in_context`, `logistic_regression`, `nearest`, or `auto`.
+
+        Returns: `predictions` with `confidence`, `classes` with `probabilities`, and which `method` was taken `because` of what.
+
+        Raises: ProblemError.
+        """
+        asked = {"kind": "few-shot", "support": support, "labels": labels, "query": query, "method": method}
+        job = self.wait(self._create("/jobs", json=asked)["id"])
+        return self._call("GET", f"/jobs/{job['id']}/predictions")
+
     def report(self, source: str, evaluations: list[dict[str, Any]], **about: Any) -> dict[str, Any]:
         """Report what was measured elsewhere; nothing is learned from it until an operator trusts the source.
 

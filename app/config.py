@@ -37,7 +37,16 @@ class Settings(BaseSettings):
     worker_queue: str = Field(
         default="cpu", pattern="^(cpu|gpu)$", description="The queue that a worker serves."
     )
-    worker_slots: int = Field(default=2, gt=0, description="Child processes that an embedded worker runs.")
+    worker_device: str = Field(
+        default="auto",
+        pattern="^(auto|cpu)$",
+        description="What a worker of the queue gpu computes on: the GPUs that there are, or the CPU all the same.",
+    )
+    worker_slots: int = Field(
+        default=2,
+        gt=0,
+        description="Child processes that an embedded worker runs; on GPUs, one for each at most.",
+    )
     lease_seconds: float = Field(default=10.0, gt=0, description="How long a silent worker keeps its task.")
     poll_seconds: float = Field(default=0.2, gt=0, description="How often an embedded worker looks for work.")
     reconcile_seconds: float = Field(default=2.0, gt=0, description="How often lost work is looked for.")

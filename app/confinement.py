@@ -58,10 +58,12 @@ def enter(
     pipe: Connection,
     limits: KernelLimits,
     failpoints_dir: Path | None,
+    environment: dict[str, str],
 ) -> None:
     """The child's first function: become a limited group leader, call "module:name", answer in lines of JSON."""
     parent = os.getppid()
     os.setsid()
+    os.environ.update(environment)
     _keep_only(pipe.fileno())
     _die_with_parent()
     if os.getppid() != parent or not Path(folder).exists():  # the forkserver or the caller is already gone
@@ -84,7 +86,7 @@ def enter(
         send({"kind": "value", "value": value})
     except Exception as error:  # noqa: BLE001  whatever a library raises is reported, not lost
         causes = list(_causes(error))
-        if any(isinstance(each, MemoryError) for each in causes):
+        if any(map(_wants_memory, causes)):
             os._exit(OUT_OF_MEMORY)
         exhausted = [each for each in causes if isinstance(each, OSError) and each.errno in _EXHAUSTED]
         known = MachineError.of(exhausted[0]) if exhausted else error
@@ -94,6 +96,13 @@ def enter(
         sys.excepthook(type(error), error, error.__traceback__)
         unknown = ServiceError(f"{type(error).__name__}: {error}"[:2000], trace=_trace(causes))
         send({"kind": "error", "error": unknown.as_dict()})
+
+
+def _wants_memory(error: BaseException) -> bool:
+    """Whether there was no memory, of the machine or of a GPU; libraries for those have errors of their own."""
+    words = str(error).lower()
+    is_of_gpu = "cuda" in words and ("out of memory" in words or "memoryallocation" in words)
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or is_of_gpu
 
 
 def _keep_only(pipe: int) -> None:

@@ -113,6 +113,18 @@ class RowsRefusedError(UnusableRowsError):
     code, title = "rows_refused", "Rows refused"
 
 
+class LabelsUnfitError(UnusableRowsError):
+    """More or fewer labels than labelled rows."""
+
+    code, title = "labels_unfit", "Labels unfit"
+
+
+class BeyondMethodError(UnusableRowsError):
+    """More classes than the few-shot method that was asked for tells apart."""
+
+    code, title = "beyond_method", "Beyond the method"
+
+
 class PredictionTooLargeError(UnusableRowsError):
     """Predicting takes more time or memory than it may."""
 

@@ -117,6 +117,7 @@ class Child:
     folder: Path
     limits: Limits
     on_message: Report = lambda _: None
+    environment: dict[str, str] = field(default_factory=dict)  # beside its parent's
     _fit_began: tuple[float, float] | None = field(default=None, init=False)
     _last_look: float = field(default=0.0, init=False)
     _unread: bytearray = field(default_factory=bytearray, init=False)
@@ -135,6 +136,7 @@ class Child:
                 theirs,
                 self.limits.kernel,
                 failpoints.folder(),
+                self.environment,
             ),
             daemon=False,
         )

@@ -295,3 +295,21 @@ def fill_the_disk(payload: Payload, report: Report) -> Payload:
         Path("/dev/full").write_bytes(b"x")
     except OSError as error:
         raise RuntimeError("a library hides what happened") from error
+
+
+def environment(payload: Payload, report: Report) -> Payload:
+    return {"value": os.environ.get(payload["name"])}
+
+
+class OutOfMemoryError(RuntimeError):
+    """PyTorch calls its own so too."""
+
+
+def want_memory(payload: Payload, report: Report) -> Payload:
+    """Fail as this library does when it gets no memory."""
+    raise {
+        "memory": MemoryError(),
+        "torch": OutOfMemoryError("Tried to allocate 20.00 GiB."),
+        "xgboost": RuntimeError("Check failed: cudaErrorMemoryAllocation: out of memory"),
+        "catboost": ValueError("catboost/cuda/cuda_lib/cuda_base.h: CUDA error 2: out of memory"),
+    }[payload["of"]]

@@ -26,8 +26,9 @@ from app.store.database import PASSING_ERRORS, Database, cause_of, commit
 from app.store.tasks import Claim, Renewal
 from app.tracing import Span
 from workers.counting import Tally
+from workers.devices import Device
 from workers.lease import Lease
-from workers.tasks import experiment, prediction, retraining, searching, stacking
+from workers.tasks import experiment, fewshot, prediction, retraining, searching, stacking
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ KINDS: dict[str, ModuleType] = {
     "stacking": stacking,
     "retraining": retraining,
     "predicting": prediction,
+    "adapting": fewshot,
 }
 
 _INSIST_SECONDS = 60.0  # a result waits so long for a database that is away
@@ -55,6 +57,7 @@ class Attempt:
     claimed_at: float  # monotonic, before the claim was sent
     stopping: threading.Event
     tally: Tally
+    device: Device
     found_no_room: bool = field(
         default=False, init=False
     )  # on this machine, for whatever would come next too
@@ -113,7 +116,8 @@ class Attempt:
         except ServiceError as error:
             return Outcome(Ending.ERROR, error=error.as_dict())
         began = time.monotonic()
-        child = Child(function, payload, folder, limits, on_message=lease.note)
+        place = self.device.environment
+        child = Child(function, payload, folder, limits, on_message=lease.note, environment=place)
         outcome = self._run_child(child, lease, self.held.kind)
         follow_up = getattr(KINDS[self.held.kind], "follow_up", None)
         if follow_up is None or outcome is None or outcome.value is None:
@@ -121,7 +125,9 @@ class Attempt:
         then = follow_up(payload, limits, outcome, time.monotonic() - began)
         try:
             second = self._run_child(
-                Child(then.function, then.payload, folder, then.limits), lease, then.kind
+                Child(then.function, then.payload, folder, then.limits, environment=place),
+                lease,
+                then.kind,
             )
         except (
             OSError,

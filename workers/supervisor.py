@@ -9,6 +9,7 @@ import secrets
 import socket
 import threading
 import time
+from queue import SimpleQueue
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,6 +27,7 @@ from workers import retention
 from workers.attempt import KINDS, Attempt
 from workers.counting import Tally
 from workers.delivering import Deliverer
+from workers.devices import Device, places
 from workers.experiments import contract
 from workers.tasks import exploring, retraining, verification
 
@@ -53,8 +55,12 @@ class Supervisor:
         self._stopping = threading.Event()
         self._warm = threading.Event()
         self._learn_at = 0.0  # monotonic
-        self._free = threading.Semaphore(settings.worker_slots)
-        loops = [self._reconcile_until_stopped, *[self._poll_until_stopped] * settings.worker_slots]
+        found = places(settings)
+        self.device, self.slots = found[0].name, len(found)
+        self._free: SimpleQueue[Device] = SimpleQueue()
+        for place in found:
+            self._free.put(place)
+        loops = [self._reconcile_until_stopped, *[self._poll_until_stopped] * self.slots]
         loops += [self._deliver_until_stopped] * settings.webhook_senders
         self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
 
@@ -66,8 +72,9 @@ class Supervisor:
         log.info(
             "worker_started",
             worker=self.id,
-            slots=self.settings.worker_slots,
+            slots=self.slots,
             queue=self.settings.worker_queue,
+            device=self.device,
         )
 
     def stop(self) -> None:
@@ -94,25 +101,22 @@ class Supervisor:
     def work(self) -> None:
         """Take tasks one after another until the queue is empty; never raises: who calls has nobody to tell."""
         self._warm.wait()
-        with self._free:
-            while not self._stopping.is_set():
-                try:
-                    worked = self._work_once()
-                except SQLAlchemyError as error:
-                    log.warning("database_unavailable", error=cause_of(error))
-                    return
-                except Exception:
-                    log.exception("could_not_work")
-                    return
-                if not worked:
-                    return
+        device = self._free.get()
+        try:
+            while not self._stopping.is_set() and self._work_once(device):
+                pass
+        except SQLAlchemyError as error:
+            log.warning("database_unavailable", error=cause_of(error))
+        except Exception:
+            log.exception("could_not_work")
+        finally:
+            self._free.put(device)
 
     def reconcile(self) -> None:
         """Look once for what a death left behind (leases, doorbells, next steps), and for data whose time is over."""
         with self._tally.taken() as counts, self.database.write() as session:
-            workers.see(
-                session, self.id, socket.gethostname(), self.settings.worker_queue, self.settings.worker_slots
-            )
+            queue = self.settings.worker_queue
+            workers.see(session, self.id, socket.gethostname(), queue, self.slots, self.device)
             counters.add(session, counts + self._reap(session))
             commit(session, Step.RECONCILE)
         with self.database.read() as session:
@@ -145,14 +149,16 @@ class Supervisor:
                 counts[Counted.GIVEN_UP, each.kind, "lost"] += 1
         return counts
 
-    def _work_once(self) -> bool:
+    def _work_once(self, device: Device) -> bool:
         """Take the task whose turn it is and do it; false where there is none."""
         claimed_at = time.monotonic()
         held = self._claim()
         if held is None:
             return False
         with structlog.contextvars.bound_contextvars(**held.names()):
-            attempt = Attempt(self.settings, self.database, held, claimed_at, self._stopping, self._tally)
+            attempt = Attempt(
+                self.settings, self.database, held, claimed_at, self._stopping, self._tally, device
+            )
             if attempt.run():
                 self._advance(held.job_id)
             if attempt.found_no_room:  # nor would the next task: others may have a machine that has

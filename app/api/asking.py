@@ -6,6 +6,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from app.api.schemas import RequestModel
 from app.errors import InvalidRequestError
+from app.metalearning.fewshot.methods import Method as FewShotMethod
+from app.metalearning.newrows import Cell
 from app.metalearning.search import Method
 from app.metalearning.table import TaskType
 from app.store import retrainings
@@ -21,6 +23,9 @@ STOP_EARLY = (
 )
 
 DatasetId = Annotated[str, Field(max_length=100)]
+_Row = dict[str, Cell | int] | list[float]
+LabelledRows = Annotated[list[_Row], Field(min_length=2, max_length=500)]
+Rows = Annotated[list[_Row], Field(min_length=1, max_length=1_000)]
 ConfigurationIds = Annotated[list[str], Field(min_length=1, max_length=50)]
 
 
@@ -186,20 +191,39 @@ class RetrainingRequest(RequestModel):
     time_budget_seconds: float = Field(default=retrainings.SECONDS, ge=1, le=_MOST_SECONDS)
 
 
+class FewShotRequest(RequestModel):
+    """Label rows by a handful of labelled ones; nothing of them is kept but the answer, for a day."""
+
+    kind: Literal["few-shot"]
+    support: LabelledRows = Field(
+        description="The labelled rows: all objects of columns and values, or all vectors."
+    )
+    labels: list[str | int | float | bool] = Field(description="Of each labelled row, in their order.")
+    query: Rows = Field(description="The rows to label, of the same form and with the same columns.")
+    method: FewShotMethod = Field(
+        default=FewShotMethod.AUTO,
+        description="auto takes what was measured to be the best with so many rows per class and features.",
+    )
+    time_budget_seconds: float = Field(
+        default=60.0, ge=1, le=3600, description="For the whole job, from when a worker takes it up."
+    )
+
+
 def _kind(asked: Any) -> str | None:
     """The kind that is asked for, a verification where none is; None where it is not a name."""
     kind = asked.get("kind", "verification") if isinstance(asked, dict) else getattr(asked, "kind", None)
     return kind if isinstance(kind, str) else None
 
 
-_MODELS = (VerificationRequest, MeasurementRequest, SearchRequest, RetrainingRequest)
+_MODELS = (VerificationRequest, MeasurementRequest, SearchRequest, RetrainingRequest, FewShotRequest)
 _KINDS = tuple(get_args(model.model_fields["kind"].annotation)[0] for model in _MODELS)
 
 JobRequest = Annotated[
     Annotated[VerificationRequest, Tag("verification")]
     | Annotated[MeasurementRequest, Tag("measurement")]
     | Annotated[SearchRequest, Tag("search")]
-    | Annotated[RetrainingRequest, Tag("retraining")],
+    | Annotated[RetrainingRequest, Tag("retraining")]
+    | Annotated[FewShotRequest, Tag("few-shot")],
     Discriminator(
         _kind,
         custom_error_type="kind_unknown",

@@ -22,7 +22,7 @@ from app.store.figures import Figures
 log = structlog.get_logger(__name__)
 
 _SECONDS = 3.0  # how long a database may take; whoever scrapes waits 10 s, and wants to hear that it is away
-_KINDS = ("experiment", "proposing", "stacking", "retraining", "predicting")
+_KINDS = ("experiment", "proposing", "stacking", "retraining", "predicting", "adapting")
 _QUEUES = ("cpu", "gpu")
 _JOBS = tables.KINDS
 _STATUSES = (*jobs.ACTIVE, "succeeded", "failed", "cancelled")

@@ -10,6 +10,7 @@ from app.api.dependencies import Service, ServiceDep
 from app.api.schemas import ResponseModel
 from app.store import jobs, workers
 from app.store.migrating import current_revision, head_revision
+from app.store.tables import Worker
 
 router = APIRouter(tags=["operations"])
 
@@ -61,6 +62,15 @@ def _disk(service: Service) -> dict[str, Any]:
     return {"ok": free >= _LEAST_FREE_BYTES, "free_bytes": free}
 
 
+def _slots_by_device(alive: list[Worker]) -> dict[str, dict[str, int]]:
+    """Queue → what its workers compute on → how many children at a time."""
+    slots: dict[str, dict[str, int]] = {}
+    for each in alive:
+        of_queue = slots.setdefault(each.queue, {})
+        of_queue[each.device] = of_queue.get(each.device, 0) + each.slots
+    return slots
+
+
 def _workers(service: Service) -> dict[str, Any]:
     with service.database.read() as session:
         alive = workers.alive(session, workers.SILENCE_SECONDS)
@@ -69,5 +79,6 @@ def _workers(service: Service) -> dict[str, Any]:
         "ok": bool(alive),
         "seen": len(alive),
         "slots": sum(each.slots for each in alive),
+        "devices": _slots_by_device(alive),
         "queued_tasks": queued,
     }

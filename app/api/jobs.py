@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import tracing
 from app.api.asking import (
+    FewShotRequest,
     JobRequest,
     MeasurementRequest,
     RetrainingRequest,
@@ -19,6 +20,7 @@ from app.api.asking import (
 )
 from app.api.dependencies import Owner, ReadSession, Service, ServiceDep, WriteSession
 from app.api.described import description_of
+from app.api.fewshot import begin_few_shot
 from app.api.idempotency import OnceDep, as_answer
 from app.api.problems import problem_responses
 from app.api.progress import ProgressResponse, progress_of
@@ -189,6 +191,8 @@ def _begin(
             origin=origin(),
         )
         return job, ("cpu",)
+    if isinstance(request, FewShotRequest):
+        return begin_few_shot(session, owner, request, origin()), ("cpu",)
     if isinstance(request, SearchRequest):
         return begin_search(service, session, owner, request, origin()), ("cpu",)
     dataset = datasets.get(session, owner, request.dataset_id, lock=True)

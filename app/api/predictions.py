@@ -108,6 +108,25 @@ class PredictionResponse(ResponseModel):
     )
 
 
+class FewShotResponse(ResponseModel):
+    """What a few-shot job says of its queries, in their order."""
+
+    job_id: str
+    method: str
+    because: str = Field(description="Why this method.")
+    n_support: int
+    n_query: int
+    n_features: int = Field(description="After every category became one.")
+    ignored_columns: list[str] = Field(description="Without a value in the labelled rows; twenty of them.")
+    unknown_categories: dict[str, int] = Field(
+        description="By column, how many queries have a category that no labelled row has."
+    )
+    classes: list[str | int | float | bool]
+    predictions: list[str | int | float | bool]
+    confidence: list[float] = Field(description="The probability of what is predicted.")
+    probabilities: list[list[float]] = Field(description="Per query, in the order of `classes`.")
+
+
 async def _read_request(request: Request) -> AsyncIterator[PredictRequest | Upload]:
     if media_type(request, "application/json", "multipart/form-data") == "application/json":
         yield await read_json(request, PredictRequest)
@@ -159,12 +178,12 @@ async def predict(
     "/jobs/{job_id}/predictions",
     response_class=Response,
     responses={
-        200: {"model": PredictionResponse, "description": "The predictions"},
+        200: {"model": PredictionResponse | FewShotResponse, "description": "The predictions"},
         **problem_responses(404, 409, 410, 422, 500),
     },
 )
 def read_predictions(job_id: str, service: ServiceDep, owner: Owner) -> Response:
-    """What a prediction's job predicted, for a day after its end."""
+    """What a prediction's job predicted, or a few-shot one, for a day after its end."""
     answer = _answer(service, owner, job_id)
     if answer.status_code == 202:
         raise PredictionUnfinishedError(

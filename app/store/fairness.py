@@ -33,16 +33,16 @@ _BEGUN = Task.started_at.is_not(None)
 
 # An owner's line: first what a request waits for; then what one job ends with before what others begin with, since its time
 # runs.
-KINDS_IN_LINE = ("predicting", "stacking", "proposing", "experiment", "retraining")
+KINDS_IN_LINE = ("predicting", "adapting", "stacking", "proposing", "experiment", "retraining")
 
 
 def priority_of(job: Job, task_kind: str) -> int:
     """Somebody waits for a verification of up to ten minutes; what measures much, or takes longer, gives way.
 
-    Whatever took long, its last step is waited for. So is a prediction, by the request that asked for it.
+    Whatever took long, its last step is waited for. So is a prediction, by the request that asked for it, and what few rows are enough for.
     """
     waited_for = job.kind == "verification" and job.time_budget_seconds <= _INTERACTIVE_SECONDS
-    return INTERACTIVE if waited_for or task_kind in ("predicting", "stacking") else LONG
+    return INTERACTIVE if waited_for or task_kind in ("predicting", "adapting", "stacking") else LONG
 
 
 def in_turn(session: Session, queue: str) -> list[tuple[int, str]]:

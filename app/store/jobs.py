@@ -12,6 +12,7 @@ from app.store.budgets import is_late
 from app.store.database import now
 from app.store.experiments import EXPERIMENTING
 from app.store.tables import (
+    FEW_SHOT,
     MEASUREMENT,
     PREDICTION,
     RETRAINING,
@@ -210,7 +211,11 @@ def end_retraining(session: Session, job_id: str) -> bool:
 def end_prediction(session: Session, job_id: str) -> bool:
     """End a prediction whose only task was dropped: its time was over before a worker came to it again."""
     error = time_budget_spent("The job's time budget was spent before anything was predicted.")
-    dropped = (Job.kind == PREDICTION, Job.cancel_requested_at.is_(None), ~_has_unfinished_tasks())
+    dropped = (
+        Job.kind.in_((PREDICTION, FEW_SHOT)),
+        Job.cancel_requested_at.is_(None),
+        ~_has_unfinished_tasks(),
+    )
     return _end(session, job_id, "failed", *dropped, error=error)
 
 

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from app.errors import PredictionNotFoundError
 from app.store import beginning, blobs, events, tasks
 from app.store.database import now
-from app.store.tables import PREDICTION, Job, Model, Prediction
+from app.store.tables import FEW_SHOT, PREDICTION, Job, Model, Prediction
 
-PREDICTING = "predicting"  # the only task of such a job, and its phase
+PREDICTING, ADAPTING = "predicting", "adapting"  # the only task of such a job, and its phase
 KEPT_SECONDS = 86_400.0  # as long as an Idempotency-Key: a repeat has the same predictions
 _MOST_AT_ONCE = 100
 
@@ -47,13 +47,37 @@ def begin(
         origin=origin,
         time_budget_seconds=time_budget_seconds,
     )
-    input_hash = blobs.put_open(session, content)
-    beginning.write(session, job, PREDICTING)
-    task = tasks.add(session, job, PREDICTING, queue)
-    session.add(Prediction(task_id=task.id, job_id=job.id, model_id=model.id, input_hash=input_hash))
-    session.flush()
-    events.record(session, job.id, events.QUEUED, {"kind": job.kind})
-    return job
+    return _write(session, job, content, PREDICTING, queue, model.id)
+
+
+def begin_few_shot(
+    session: Session,
+    *,
+    owner: str,
+    content: BinaryIO,
+    request: dict[str, Any],
+    time_budget_seconds: float,
+    origin: dict[str, Any],
+) -> Job:
+    """Write a job that learns from few rows and labels others; no dataset keeps them.
+
+    Args:
+        session: that writes.
+        owner: who may watch it.
+        content: labelled rows and queries.
+        request: what else was asked for, and how many rows there are.
+        time_budget_seconds: for all of it.
+        origin: of the request.
+    """
+    job = Job(
+        kind=FEW_SHOT,
+        owner=owner,
+        dataset_id=None,
+        request={**request, "time_budget_seconds": time_budget_seconds},
+        origin=origin,
+        time_budget_seconds=time_budget_seconds,
+    )
+    return _write(session, job, content, ADAPTING, "cpu", None)
 
 
 def of_job(session: Session, job_id: str) -> Prediction:
@@ -64,7 +88,8 @@ def of_job(session: Session, job_id: str) -> Prediction:
     found = session.scalars(select(Prediction).where(Prediction.job_id == job_id)).one_or_none()
     if found is None:
         raise PredictionNotFoundError(
-            f"The job {job_id!r} is no prediction.", "POST /models/{id}/predict begins one."
+            f"The job {job_id!r} predicts nothing.",
+            "POST /models/{id}/predict begins one that does, or POST /jobs with the kind few-shot.",
         )
     return found
 
@@ -90,6 +115,18 @@ def forget_old(session: Session) -> None:
     for each in session.scalars(over.limit(_MOST_AT_ONCE).with_for_update(skip_locked=True)):
         each.kept_until = None
         _discard(session, each, "output_hash")
+
+
+def _write(
+    session: Session, job: Job, content: BinaryIO, task_kind: str, queue: str, model_id: str | None
+) -> Job:
+    input_hash = blobs.put_open(session, content)
+    beginning.write(session, job, task_kind)
+    task = tasks.add(session, job, task_kind, queue)
+    session.add(Prediction(task_id=task.id, job_id=job.id, model_id=model_id, input_hash=input_hash))
+    session.flush()
+    events.record(session, job.id, events.QUEUED, {"kind": job.kind})
+    return job
 
 
 def _discard(session: Session, prediction: Prediction, name: str) -> None:

@@ -125,12 +125,13 @@ class Recommendation(Base):
     created_at: Mapped[float] = mapped_column(default=now())
 
 
-KINDS = VERIFICATION, MEASUREMENT, SEARCH, RETRAINING, PREDICTION = (
+KINDS = VERIFICATION, MEASUREMENT, SEARCH, RETRAINING, PREDICTION, FEW_SHOT = (
     "verification",
     "measurement",
     "search",
     "retraining",
     "prediction",
+    "few-shot",
 )
 STACKED = (VERIFICATION, SEARCH)  # those that stack what they measured, and leave a model
 
@@ -152,7 +153,7 @@ class Job(Base):
     phase: Mapped[str]
     dataset_id: Mapped[str | None] = mapped_column(
         ForeignKey("datasets.id"), index=True
-    )  # none of a retraining
+    )  # none of a retraining, nor where few rows are learned from
     recommendation_id: Mapped[str | None] = mapped_column(ForeignKey("recommendations.id"), index=True)
     request: Mapped[dict[str, Any]]
     origin: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of the request: its id and its trace
@@ -327,13 +328,13 @@ class Model(Base):
 
 
 class Prediction(Base):
-    """What a prediction's job predicts from and what it predicted, as long as either is kept."""
+    """What a job predicts from, a model's or a few-shot one, and what it predicted, as long as either is kept."""
 
     __tablename__ = "predictions"
 
     task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
-    model_id: Mapped[str] = mapped_column(index=True)  # which may be erased since
+    model_id: Mapped[str | None] = mapped_column(index=True)  # may be erased since; none of a few-shot job
     input_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)  # until the job ends
     output_hash: Mapped[str | None] = mapped_column(ForeignKey("blobs.hash"), index=True)
     kept_until: Mapped[float | None] = mapped_column(index=True)
@@ -348,6 +349,7 @@ class Worker(Base):
     host: Mapped[str]
     queue: Mapped[str]
     slots: Mapped[int]
+    device: Mapped[str] = mapped_column(server_default="cpu")  # that its children compute on
     started_at: Mapped[float] = mapped_column(default=now())
     seen_at: Mapped[float] = mapped_column(default=now(), index=True)
 

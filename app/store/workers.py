@@ -10,14 +10,14 @@ SILENCE_SECONDS = 15.0  # a worker that was not seen for longer counts as gone
 _FORGOTTEN_SECONDS = 3600.0
 
 
-def see(session: Session, worker_id: str, host: str, queue: str, slots: int) -> None:
+def see(session: Session, worker_id: str, host: str, queue: str, slots: int, device: str) -> None:
     """Note that the worker is alive; a new one is registered, and those silent for an hour are forgotten."""
     known = session.scalar(
         update(Worker).where(Worker.id == worker_id).values(seen_at=now()).returning(Worker.id)
     )
     if known is None:
         session.execute(delete(Worker).where(Worker.seen_at < now() - _FORGOTTEN_SECONDS))
-        session.add(Worker(id=worker_id, host=host, queue=queue, slots=slots))
+        session.add(Worker(id=worker_id, host=host, queue=queue, slots=slots, device=device))
         session.flush()
 
 

@@ -229,6 +229,8 @@ def test_readiness_sees_the_worker(deployment: Deployment) -> None:
     ready = httpx.get(f"{deployment.url}/health/ready").json()
     assert ready["checks"]["database"]["revision"] == ready["checks"]["database"]["head"]
     wait_until(lambda: httpx.get(f"{deployment.url}/health/ready").json()["status"] == "ok", 30)
+    seen = httpx.get(f"{deployment.url}/health/ready").json()["checks"]["workers"]
+    assert seen["devices"] == {"cpu": {"cpu": seen["slots"]}}
 
 
 def _features(path: Path):

@@ -19,6 +19,7 @@ from app.store.tables import Experiment, Task
 from tests.store.test_claiming import begin_job, claim, write
 from workers.attempt import KINDS, Attempt
 from workers.counting import Tally
+from workers.devices import CPU, Device
 
 
 @pytest.fixture
@@ -39,7 +40,9 @@ def attempt(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPa
         monkeypatch.setitem(KINDS, "experiment", SimpleNamespace(load=load, apply=apply, give_up=give_up))
         write(database, lambda session: session.execute(update(Task).values(not_before=0.0)))
         claimed_at = time.monotonic()
-        Attempt(settings, database, claim(database), claimed_at, threading.Event(), Tally()).run()
+        Attempt(
+            settings, database, claim(database), claimed_at, threading.Event(), Tally(), Device(CPU)
+        ).run()
         assert not list(settings.scratch_dir.iterdir()), "something was left behind"
         with database.read() as session:
             return session.scalars(select(Task)).one()

@@ -17,6 +17,7 @@ from app.store.tables import Experiment, Task
 from tests.store.test_claiming import begin_job, claim
 from workers.attempt import KINDS, Attempt
 from workers.counting import Tally
+from workers.devices import CPU, Device
 
 LIMITS = Limits(30.0, 4 << 30)
 
@@ -73,7 +74,9 @@ def test_a_second_child_costs_the_first_ones_result_nothing(
     kind = SimpleNamespace(load=load, apply=apply, follow_up=follow_up)
     monkeypatch.setitem(KINDS, "experiment", kind)
     begin_job(database, 1)
-    Attempt(settings, database, claim(database), time.monotonic(), threading.Event(), Tally()).run()
+    Attempt(
+        settings, database, claim(database), time.monotonic(), threading.Event(), Tally(), Device(CPU)
+    ).run()
     assert seen == [expected]
     with database.read() as session:
         assert session.scalars(select(Task.status)).one() == "succeeded"

@@ -17,6 +17,7 @@ from tests.deployments import wait_until
 from tests.store.test_claiming import begin_job, claim, write
 from workers.attempt import KINDS, Attempt
 from workers.counting import Tally
+from workers.devices import CPU, Device
 
 LEASE = 3.0
 
@@ -47,7 +48,7 @@ def test_child_is_gone_before_its_lease_ends_while_the_database_is_silent(
     claimed_at = time.monotonic()
     held = claim(database, lease=LEASE)
     short = settings.model_copy(update={"lease_seconds": LEASE})
-    attempt = Attempt(short, database, held, claimed_at, threading.Event(), Tally())
+    attempt = Attempt(short, database, held, claimed_at, threading.Event(), Tally(), Device(CPU))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(attempt.run)
         wait_until(progress, 30)

@@ -5,8 +5,9 @@ pay for it.
 """
 
 from workers.experiments.evaluation import measure
+from workers.experiments.fewshot.answering import classify
 from workers.experiments.predicting import predict
 from workers.experiments.search.proposing import propose
 from workers.experiments.stacking import stack
 
-__all__ = ["measure", "predict", "propose", "stack"]
+__all__ = ["classify", "measure", "predict", "propose", "stack"]

@@ -52,13 +52,13 @@ def load(
         "folder": str(folder),
     }
     seconds = budgets.seconds_for_stacking(session, held.job_id)
-    return "workers.tasks.computing:predict", payload, _limits(settings, seconds)
+    return "workers.tasks.computing:predict", payload, limits(settings, seconds)
 
 
 def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None:
     """Keep the answer and end the job; where there is none, with the reason."""
     if outcome.value is None:
-        jobs.fail(session, held.job_id, outcome.error or _ended_oddly(outcome))
+        jobs.fail(session, held.job_id, outcome.error or ended_oddly(outcome))
         return
     model_id = predictions.of_job(session, held.job_id).model_id
     result = {
@@ -81,7 +81,7 @@ def _form(session: Session, job_id: str) -> str:
     return str(request["input"])
 
 
-def _limits(settings: Settings, seconds: float) -> Limits:
+def limits(settings: Settings, seconds: float) -> Limits:
     """As for uploads, the kernel holds what a hostile file could do between two looks; a GPU's driver counts differently."""
     kernel = KernelLimits()
     if settings.worker_queue == "cpu":
@@ -91,7 +91,8 @@ def _limits(settings: Settings, seconds: float) -> Limits:
     return Limits(seconds, settings.memory_bytes, kernel=kernel)
 
 
-def _ended_oddly(outcome: Outcome) -> dict[str, Any]:
+def ended_oddly(outcome: Outcome) -> dict[str, Any]:
+    """The error of rows that time or memory did not suffice for."""
     detail = _TOO_LARGE.get(outcome.ending, f"Predicting ended by {outcome.ending}.")
     return PredictionTooLargeError(
         detail, "Send fewer rows at a time, or allow a larger time_budget_seconds."

@@ -1,6 +1,6 @@
 """A job's steps: experiments, more of them where it follows its results, then stacking where a model is wanted, then the end.
 
-A retraining and a prediction have one step each, and end with it.
+A retraining, a prediction and a few-shot job have one step each, and end with it.
 """
 
 from sqlalchemy.orm import Session

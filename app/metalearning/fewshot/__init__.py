@@ -1,0 +1,1 @@
+"""Classification from a handful of labelled rows: what is asked, and by which method it is answered."""

@@ -1,0 +1,90 @@
+"""`python -m workers.networks.fewshot [names]`: train the few-shot learners on generated tasks, and write what ships of them.
+
+A run that was cut off goes on from build/networks; the weights go to workers/networks/data, in half precision, with the loss and all
+that made them.
+"""
+
+# ruff: noqa: E402  threads are fixed before any numeric library loads
+from app.config import pin_threads
+
+pin_threads()
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+from app.metalearning.table import FloatArray
+from workers.networks.incontext import InContext
+from workers.networks.prototypical import Prototypical
+from workers.networks.tasks import Tasks, draw
+from workers.networks.training import Plan, device, seeded, train
+
+DATA = Path(__file__).with_name("data")
+CHECKPOINTS = Path("build") / "networks"
+TASKS_A_STEP = 24
+_STEPS_ON_A_GPU = 10  # times as many
+_POINTS = 100  # of the loss that are kept
+
+LEARNERS: dict[str, tuple[type[nn.Module], Plan]] = {
+    "prototypical": (Prototypical, Plan(steps=4_000, rate=3e-3, decay=1e-4)),
+    "in_context": (InContext, Plan(steps=8_000, rate=1e-3, decay=1e-2)),
+}
+
+
+def main() -> None:
+    """Train those that are named, or all."""
+    for name in sys.argv[1:] or LEARNERS:
+        make, plan = LEARNERS[name]
+        if device().type == "cuda":
+            plan = replace(plan, steps=plan.steps * _STEPS_ON_A_GPU)
+        network, losses = trained(make, plan, CHECKPOINTS / f"{name}.pt")
+        ship(network, losses, plan, DATA / f"{name}.npz")
+        print(f"{name}: loss {losses[:100].mean():.3f} at first, {losses[-500:].mean():.3f} at last")  # noqa: T201  a command
+
+
+def trained(
+    make: type[nn.Module], plan: Plan, checkpoint: Path | None = None
+) -> tuple[nn.Module, FloatArray]:
+    """The network, and the loss of every step."""
+    network = seeded(make, plan.seed)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        return cross_entropy(network, draw(generator, TASKS_A_STEP).to(device()))
+
+    return network, train(network, loss, plan, checkpoint, _told)
+
+
+def cross_entropy(network: nn.Module, tasks: Tasks) -> Tensor:
+    """Of the queries, the mean of a batch; 1 is what guessing costs, whatever the number of classes."""
+    found = nn.functional.nll_loss(network(tasks).flatten(0, 1), tasks.answers.flatten())
+    return found / float(np.log(tasks.n_classes))
+
+
+def ship(network: nn.Module, losses: FloatArray, plan: Plan, path: Path) -> None:
+    """Write the weights, the course of the loss, and where they come from."""
+    about = {
+        **asdict(plan),
+        "tasks": plan.steps * TASKS_A_STEP,
+        "device": device().type,
+        "torch": torch.__version__.partition("+")[0],
+    }
+    arrays = {name: value.cpu().numpy().astype(np.float16) for name, value in network.state_dict().items()}
+    course = [part.mean() for part in np.array_split(losses, min(_POINTS, len(losses)))]
+    path.parent.mkdir(exist_ok=True)
+    np.savez_compressed(path, about=np.array(json.dumps(about)), losses=np.array(course), **arrays)
+
+
+def _told(steps: Iterable[int], total: int) -> Iterable[int]:
+    left = list(steps)
+    return track(left, "training", total=total, completed=total - len(left))
+
+
+if __name__ == "__main__":
+    main()
