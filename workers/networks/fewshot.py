@@ -33,7 +33,7 @@ _STEPS_ON_A_GPU = 10  # times as many
 _POINTS = 100  # of the loss that are kept
 
 LEARNERS: dict[str, tuple[type[nn.Module], Plan]] = {
-    "prototypical": (Prototypical, Plan(steps=4_000, rate=3e-3, decay=1e-4)),
+    "prototypical": (Prototypical, Plan(steps=2_500, rate=3e-3, decay=1e-4)),
     "in_context": (InContext, Plan(steps=8_000, rate=1e-3, decay=1e-2)),
 }
 
