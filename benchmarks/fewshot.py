@@ -1,7 +1,7 @@
 """`make bench-fewshot DATASETS=folder`: which method labels rows best by a handful of labelled ones?
 
 All datasets for classification with 2 to 10 classes that have 25 rows, and at most 200 features after categories became
-numbers. With 1, 2, 5, 10 and 20 labelled rows of each class, five draws by seed, every method labels the same queries. The networks
+numbers. With 1, 2, 5, 10 and 20 labelled rows of each class, three draws by seed, every method labels the same queries. The networks
 have seen generated tasks alone, none of these.
 
 Half of the datasets, by the checksum of the group's name, choose what `auto` takes (app/metalearning/fewshot/choices.json).

@@ -19,9 +19,14 @@ _COLOURS = dict(zip(_ORDER, ("C0", "C1", "C2", "black", "grey", "C3", "C4"), str
 def write_page() -> None:
     """Write the tables and the figure anew from what is recorded."""
     figures = recorded(RESULT)
-    PAGE.write_text(with_tables(PAGE.read_text(), lambda name: _rows(name, figures)))
+    PAGE.write_text(tables(PAGE.read_text(), figures))
     with mpl.rc_context({"svg.hashsalt": "metaselect", "font.size": 9, "figure.facecolor": "white"}):
         _plot(figures).savefig(PLOT, metadata={"Date": None})
+
+
+def tables(page: str, figures: dict[str, float]) -> str:
+    """The page with its tables written anew."""
+    return with_tables(page, lambda name: _rows(name, figures))
 
 
 def _rows(table: str, figures: dict[str, float]) -> list[str]:

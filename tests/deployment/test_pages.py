@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ranking_figures, recording, stacking_page
+from benchmarks import fewshot_page, ranking_figures, recording, stacking_page
 from benchmarks.recommender import SCENARIOS
 from benchmarks.recording import PAGES, quoted
 
@@ -34,3 +34,9 @@ def test_tables_of_stacking_are_those_that_were_recorded() -> None:
     page = stacking_page.PAGE.read_text()
     assert stacking_page.tables(page, recording.recorded("stacking")) == page, "make bench-stacking"
     assert page.count("| default | ") == 2
+
+
+def test_tables_of_few_shot_learning_are_those_that_were_recorded() -> None:
+    page = fewshot_page.PAGE.read_text()
+    assert fewshot_page.tables(page, recording.recorded("few-shot")) == page, "make bench-fewshot"
+    assert page.count("| `in_context` |") > 3

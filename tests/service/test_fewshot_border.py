@@ -92,12 +92,13 @@ def test_numbers_that_are_none_are_no_json(api: TestClient) -> None:
 
 def test_more_classes_than_a_network_has_places_for_are_refused(api: TestClient) -> None:
     wide = {"support": [[float(each)] for each in range(11)], "labels": list(range(11)), "query": [[1.0]]}
-    evidence = refused(api.post("/jobs", json={**ASKED, **wide, "method": "in_context"}), 422, "beyond_method")
+    evidence = refused(
+        api.post("/jobs", json={**ASKED, **wide, "method": "in_context"}), 422, "beyond_method"
+    )
     assert evidence == {"most": 10, "n_classes": 11}
     assert api.post("/jobs", json={**ASKED, **wide}).status_code == 202
 
 
-@pytest.mark.requirement("R11")
 def test_a_repeat_begins_nothing(api: TestClient, database: Database) -> None:
     keyed = {"json": ASKED, "headers": {"Idempotency-Key": "one"}}
     first, second = (api.post("/jobs", **keyed) for _ in range(2))
