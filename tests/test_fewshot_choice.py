@@ -10,13 +10,14 @@ CELL = "about 5 rows per class and up to 10 features"
 OTHER = "about 1 rows per class and up to 10 features"
 
 
-def draws(cell, gain, n_datasets=12):
-    """Datasets on which the in-context learner is so much better than logistic regression, give or take a tenth."""
+def draws(cell, gain, accuracy=0.5, n_datasets=12):
+    """Datasets on which the in-context learner has so much less log-loss than logistic regression, give or take a tenth."""
     return [
         [
             {
                 "cell": cell,
-                "accuracy": dict.fromkeys(Method, 0.5) | {Method.IN_CONTEXT: 0.5 + gain + 0.1 * (-1) ** at},
+                "accuracy": dict.fromkeys(Method, 0.5) | {Method.IN_CONTEXT: accuracy},
+                "log_loss": dict.fromkeys(Method, 1.0) | {Method.IN_CONTEXT: 1.0 - gain + 0.1 * (-1) ** at},
             }
         ]
         for at in range(n_datasets)
@@ -30,6 +31,11 @@ def test_what_wins_beyond_doubt_is_taken_there_and_nowhere_else():
 def test_what_may_be_chance_is_left_to_the_default():
     assert chosen(draws(CELL, 0.02)) == {}
     assert chosen(draws(CELL, -0.2)) == {}
+
+
+def test_probabilities_that_are_paid_for_with_accuracy_are_not_taken():
+    assert chosen(draws(CELL, 0.2, accuracy=0.4)) == {}
+    assert chosen(draws(CELL, 0.2, accuracy=0.6)) == {CELL: "in_context"}
 
 
 def test_a_group_is_on_one_side_of_the_split():
