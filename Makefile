@@ -53,7 +53,7 @@ soak: $(STAMP) ## full load on every core for MINUTES (60): no living job is tak
 
 bench: bench-recommender bench-metafeatures bench-families bench-hostile bench-experiments bench-verification bench-api bench-jobs ## every benchmark; results in benchmarks/results/
 
-bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, experiments (DATASETS too), verification, api, jobs, stacking, search and evidence (need DATASETS)
+bench-%: $(STAMP) ## one benchmark: recommender, metafeatures (DATASETS=folder compares more), families, hostile, experiments (DATASETS too), verification, api, jobs, stacking, search, fewshot and evidence (need DATASETS)
 	@$(BIN)/python -m benchmarks.$*
 
 check: $(STAMP) ## ruff, mypy strict, import contracts, migrations against the tables

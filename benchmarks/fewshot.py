@@ -1,7 +1,7 @@
 """`make bench-fewshot DATASETS=folder`: which method labels rows best by a handful of labelled ones?
 
 All datasets for classification with 2 to 10 classes that have 25 rows, and at most 200 features after categories became
-numbers. With 1, 2, 5, 10 and 20 labelled rows of each class, five draws by seed, every method labels the same queries. The networks
+numbers. With 1, 2, 5, 10 and 20 labelled rows of each class, three draws by seed, every method labels the same queries. The networks
 have seen generated tasks alone, none of these.
 
 Half of the datasets, by the checksum of the group's name, choose what `auto` takes (app/metalearning/fewshot/choices.json).
@@ -35,6 +35,7 @@ from workers.training.sources import Source, load_source, read_inventory
 
 AUTO = "auto"
 RESULT = "few-shot"
+MEASURES = ("log_loss", "accuracy")
 NAMES = (*map(str, METHODS), BOOSTING, AUTO)
 _N_RESAMPLES = 2_000
 _DECIDES = (
@@ -85,23 +86,16 @@ def is_reported(source: Source) -> bool:
 
 
 def chosen(datasets: Sequence[list[Draw]]) -> dict[str, str]:
-    """By cell, the method with the best mean accuracy of those that are better than the default beyond doubt."""
-    cells = sorted({draw["cell"] for draws in datasets for draw in draws})
+    """By cell, the method with the least log-loss of those with less than the default's and no less accuracy, beyond doubt."""
     choices = {}
-    for cell in cells:
-        better = {}
+    for cell in sorted({draw["cell"] for draws in datasets for draw in draws}):
+        saved = {}
         for method in METHODS:
-            gains = _means(
-                datasets,
-                lambda draw, cell=cell, method=method: (
-                    _gain(draw, str(method)) if draw["cell"] == cell else None
-                ),
-            )
-            low, _ = interval(gains)
-            if low > 0:
-                better[str(method)] = float(gains.mean())
-        if better:
-            choices[cell] = max(better, key=lambda name: better[name])
+            losses, gains = (_differences(datasets, cell, measure, str(method)) for measure in MEASURES)
+            if interval(losses)[1] < 0 and interval(gains)[1] >= 0:
+                saved[str(method)] = float(losses.mean())
+        if saved:
+            choices[cell] = min(saved, key=lambda name: saved[name])
     return choices
 
 
@@ -151,8 +145,12 @@ def _means(datasets: Sequence[list[Draw]], value: Any) -> FloatArray:
     return np.array([np.mean(each) for each in found if each])
 
 
-def _gain(draw: Draw, method: str) -> float:
-    return float(draw["accuracy"][method] - draw["accuracy"][str(DEFAULT)])
+def _differences(datasets: Sequence[list[Draw]], cell: str, measure: str, method: str) -> FloatArray:
+    """What the method has beyond the default on every dataset with draws in the cell."""
+    return _means(
+        datasets,
+        lambda draw: draw[measure][method] - draw[measure][str(DEFAULT)] if draw["cell"] == cell else None,
+    )
 
 
 def _with_auto(draws: list[Draw], choices: dict[str, str]) -> list[Draw]:
@@ -160,7 +158,7 @@ def _with_auto(draws: list[Draw], choices: dict[str, str]) -> list[Draw]:
     found = []
     for draw in draws:
         taken = choices.get(draw["cell"], str(DEFAULT))
-        scores = {name: {**draw[name], AUTO: draw[name][taken]} for name in ("accuracy", "log_loss")}
+        scores = {name: {**draw[name], AUTO: draw[name][taken]} for name in MEASURES}
         found.append({**draw, **scores})
     return found
 

@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from app.metalearning.fewshot.methods import CHOICES, DEFAULT, ROWS_PER_CLASS
 from benchmarks.recording import ROOT, recorded, with_tables
+from workers.experiments.fewshot.learners import LEARNED
+from workers.experiments.fewshot.weights import shipped
 
 PAGE, PLOT = ROOT / "docs" / "few-shot.md", ROOT / "docs" / "few-shot-accuracy.svg"
 RESULT = "few-shot"
@@ -17,16 +19,42 @@ _COLOURS = dict(zip(_ORDER, ("C0", "C1", "C2", "black", "grey", "C3", "C4"), str
 def write_page() -> None:
     """Write the tables and the figure anew from what is recorded."""
     figures = recorded(RESULT)
-    PAGE.write_text(with_tables(PAGE.read_text(), lambda name: _rows(name, figures)))
+    PAGE.write_text(tables(PAGE.read_text(), figures))
     with mpl.rc_context({"svg.hashsalt": "metaselect", "font.size": 9, "figure.facecolor": "white"}):
         _plot(figures).savefig(PLOT, metadata={"Date": None})
 
 
+def tables(page: str, figures: dict[str, float]) -> str:
+    """The page with its tables written anew."""
+    return with_tables(page, lambda name: _rows(name, figures))
+
+
 def _rows(table: str, figures: dict[str, float]) -> list[str]:
-    if table == "choices":
-        return _choices()
-    what = {"accuracy": "balanced accuracy", "log-loss": "log-loss"}.get(table)
-    return _against(figures) if what is None else _means(what, figures)
+    match table:
+        case "training":
+            return _training()
+        case "choices":
+            return _choices()
+        case "against":
+            return _against(figures)
+    return _means({"accuracy": "balanced accuracy", "log-loss": "log-loss"}[table], figures)
+
+
+def _training() -> list[str]:
+    """A row per network: what its training was, and how it went."""
+    lines = [
+        "| network | weights | steps | tasks | device | seed | loss in the first hundredth | in the last |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in LEARNED:
+        weights = shipped(name)
+        count = sum(array.size for array in weights.arrays.values())
+        about = weights.about
+        lines.append(
+            f"| `{name}` | {count:,} | {about['steps']:,} | {about['tasks']:,} | {about['device']} | {about['seed']} | "
+            f"{weights.losses[0]:.3f} | {weights.losses[-1]:.3f} |"
+        )
+    return lines
 
 
 def _means(what: str, figures: dict[str, float]) -> list[str]:

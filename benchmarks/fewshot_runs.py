@@ -13,11 +13,11 @@ from workers.experiments.fewshot.learners import learner
 
 METHODS = tuple(method for method in Method if method is not Method.AUTO)
 BOOSTING = "boosting"
-N_DRAWS = 5
+N_DRAWS = 3
 MOST_CLASSES = 10
 MOST_FEATURES = 200  # numbers of a row, categories counted
 _FEWEST_QUERIES = 5  # of every class
-_QUERIES = 200  # of all classes
+_QUERIES = 120  # of all classes
 _SMALLEST = 1e-3  # no probability counts as less: a wrong answer of one neighbour would cost infinitely much
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ranking_figures, recording, stacking_page, toys_page
+from benchmarks import fewshot_page, ranking_figures, recording, stacking_page, toys_page
 from benchmarks.recommender import SCENARIOS
 from benchmarks.recording import PAGES, quoted
 
@@ -42,3 +42,9 @@ def test_tables_of_the_toys_are_those_that_were_recorded_and_leave_others_alone(
     assert toys_page.tables(page + other, recording.recorded("toys")) == page + other, "make bench-toys"
     assert page.count("| MAML | ") == 1
     assert page.count("-shot: ") == 6
+
+
+def test_tables_of_few_shot_learning_are_those_that_were_recorded() -> None:
+    page = fewshot_page.PAGE.read_text()
+    assert fewshot_page.tables(page, recording.recorded("few-shot")) == page, "make bench-fewshot"
+    assert page.count("| `in_context` |") > 3

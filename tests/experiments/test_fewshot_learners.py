@@ -47,7 +47,7 @@ def test_units_and_other_queries_make_no_difference(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_names_of_classes_hardly_matter(method):
-    task, answers = irises(5)
+    task, _ = irises(5)
     turned = Task(task.support, (task.labels + 1) % 3, task.queries, 3)
     shares = np.roll(learner(method)(turned), -1, axis=1)
     assert (shares.argmax(axis=1) == learner(method)(task).argmax(axis=1)).mean() > 0.9

@@ -8,14 +8,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `deep` is not installed")
 
 from app.metalearning.fewshot.task import Task  # noqa: E402
-from workers.experiments.fewshot import classical, incontext, prototypical  # noqa: E402
+from workers.experiments.fewshot import adapting, classical, incontext, prototypical  # noqa: E402
 from workers.experiments.fewshot.weights import read  # noqa: E402
 from workers.networks import tasks as generated  # noqa: E402
 from workers.networks.fewshot import LEARNERS, cross_entropy, ship  # noqa: E402
 from workers.networks.training import Plan, seeded, train  # noqa: E402
 
 pytestmark = pytest.mark.deep
-IN_NUMPY = {"prototypical": prototypical.predict, "in_context": incontext.predict}
+IN_NUMPY = {"prototypical": prototypical.predict, "in_context": incontext.predict, "maml": adapting.predict}
 
 
 def batch(seed, count=4):

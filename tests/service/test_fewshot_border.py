@@ -99,7 +99,6 @@ def test_more_classes_than_a_network_has_places_for_are_refused(api: TestClient)
     assert api.post("/jobs", json={**ASKED, **wide}).status_code == 202
 
 
-@pytest.mark.requirement("R11")
 def test_a_repeat_begins_nothing(api: TestClient, database: Database) -> None:
     keyed = {"json": ASKED, "headers": {"Idempotency-Key": "one"}}
     first, second = (api.post("/jobs", **keyed) for _ in range(2))

@@ -21,6 +21,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from app.metalearning.table import FloatArray
+from workers.networks.adapting import Adapting
 from workers.networks.incontext import InContext
 from workers.networks.prototypical import Prototypical
 from workers.networks.tasks import Tasks, draw
@@ -33,8 +34,9 @@ _STEPS_ON_A_GPU = 10  # times as many
 _POINTS = 100  # of the loss that are kept
 
 LEARNERS: dict[str, tuple[type[nn.Module], Plan]] = {
-    "prototypical": (Prototypical, Plan(steps=4_000, rate=3e-3, decay=1e-4)),
+    "prototypical": (Prototypical, Plan(steps=2_000, rate=3e-3, decay=1e-4)),
     "in_context": (InContext, Plan(steps=8_000, rate=1e-3, decay=1e-2)),
+    "maml": (Adapting, Plan(steps=1_500, rate=2e-3)),
 }
 
 

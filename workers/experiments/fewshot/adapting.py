@@ -7,7 +7,6 @@ from app.metalearning.table import FloatArray
 from workers.experiments.fewshot.standardising import padded, softmax, standardised
 from workers.experiments.fewshot.weights import Weights
 
-MOST_CLASSES = 10
 _STEPS = 8
 _LAYERS = ("start.0", "start.2", "start.4")
 

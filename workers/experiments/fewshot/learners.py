@@ -6,13 +6,14 @@ from functools import partial
 from app.metalearning.fewshot.methods import Method
 from app.metalearning.fewshot.task import Task
 from app.metalearning.table import FloatArray
-from workers.experiments.fewshot import classical, incontext, prototypical
+from workers.experiments.fewshot import adapting, classical, incontext, prototypical
 from workers.experiments.fewshot.weights import Weights, shipped
 
 Predict = Callable[[Weights, Task], FloatArray]
 
 LEARNED: dict[Method, Predict] = {
     Method.PROTOTYPICAL: prototypical.predict,
+    Method.MAML: adapting.predict,
     Method.IN_CONTEXT: incontext.predict,
 }
 _CLASSICAL = {

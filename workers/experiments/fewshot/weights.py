@@ -19,6 +19,7 @@ class Weights:
 
     arrays: dict[str, FloatArray]
     about: dict[str, Any]  # the plan of training: steps, seed, device, …
+    losses: FloatArray  # of training, means over equal stretches of it
 
     def linear(self, name: str, rows: FloatArray) -> FloatArray:
         """A linear layer, with a bias where it has one."""
@@ -44,5 +45,5 @@ def read(path: Path) -> Weights:
     with np.load(path, allow_pickle=False) as file:
         arrays = {each: file[each] for each in file.files}
     about = json.loads(str(arrays.pop("about")))
-    del arrays["losses"]
-    return Weights({each: array.astype(np.float64) for each, array in arrays.items()}, about)
+    losses = arrays.pop("losses")
+    return Weights({each: array.astype(np.float64) for each, array in arrays.items()}, about, losses)
