@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks.recording import ROOT, recorded, with_tables
 
@@ -86,7 +87,7 @@ def tables(page: str, figures: dict[str, float]) -> str:
 
 
 def _wave_rows(figures: dict[str, float]) -> list[str]:
-    heads = ["before", *(f"{steps} step{'s'[: steps > 1]}" for steps in SHOWN_STEPS[1:])]
+    heads = [_after(steps) for steps in SHOWN_STEPS]
     found = [
         f"| first weights | rate | {' | '.join(heads)} | trained, steps | CPU s |",
         f"|---|---|{'---|' * len(heads)}---|---|",
@@ -147,10 +148,10 @@ def losses(waves: Measured, characters: Measured) -> Figure:
             if "losses" in found:
                 steps = np.linspace(0, found["steps"], len(found["losses"]))
                 axes.plot(steps, found["losses"], label=_LABELS[method], color=_COLOURS[method], linewidth=1)
-        axes.set_yscale("log")
+        _logarithmic(axes)
         axes.set_title(title)
         axes.set_xlabel("training step")
-        axes.legend(frameon=False, fontsize=7)
+        axes.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.22))
     panels[0].set_ylabel("what training makes small")
     return figure
 
@@ -163,7 +164,7 @@ def sinusoids(waves: Measured) -> Figure:
         steps = np.arange(len(mean))
         axes.plot(steps, mean, label=_LABELS[method], color=_COLOURS[method], marker="o", markersize=3)
         axes.fill_between(steps, mean - half, mean + half, color=_COLOURS[method], alpha=0.2, linewidth=0)
-    axes.set_yscale("log")
+    _logarithmic(axes)
     axes.set_xlabel("gradient steps on ten points")
     axes.set_ylabel("mean squared error on new waves")
     axes.legend(frameon=False, fontsize=8)
@@ -177,25 +178,35 @@ def wave(waves: Measured) -> Figure:
         first = found["first wave"]
         axes.plot(*first["truth"], color="#BBBBBB", linewidth=3, label="the wave")
         for steps, style in zip(SHOWN_STEPS, (":", "--", "-"), strict=True):
-            label = f"after {steps} steps" if steps else "before"
             axes.plot(
                 first["truth"][0],
                 first["predicted"][steps],
                 style,
                 color=_COLOURS[method],
-                label=label,
+                label=_after(steps),
                 linewidth=1.2,
             )
         axes.plot(*first["known"], "o", color="#000000", markersize=3, label="known")
         axes.set_title(_LABELS[method], fontsize=9)
         axes.set_ylim(-5.5, 5.5)
-    panels[0].legend(frameon=False, fontsize=7)
+    panels[-1].legend(frameon=False, fontsize=7, loc="lower right")
     return figure
+
+
+def _after(steps: int) -> str:
+    return "before" if steps == 0 else "after 1 step" if steps == 1 else f"after {steps} steps"
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _figure(n_panels: int) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels beside each other."""
-    figure = Figure(figsize=(max(2.4 * n_panels, 5.4), 3.2), layout="constrained")
+    figure = Figure(figsize=(max(2.4 * n_panels, 5.4), 3.4), layout="constrained")
     panels = list(np.atleast_1d(figure.subplots(1, n_panels, sharey=n_panels > 3)))
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
