@@ -35,7 +35,7 @@ _POINTS = 100  # of the loss that are kept
 
 LEARNERS: dict[str, tuple[type[nn.Module], Plan]] = {
     "prototypical": (Prototypical, Plan(steps=2_000, rate=3e-3, decay=1e-4)),
-    "in_context": (InContext, Plan(steps=8_000, rate=1e-3, decay=1e-2)),
+    "in_context": (InContext, Plan(steps=5_200, rate=1e-3, decay=1e-2)),
     "maml": (Adapting, Plan(steps=1_500, rate=2e-3)),
 }
 
