@@ -50,7 +50,7 @@ def name_of(method: str, shots: int) -> str:
 
 
 def plan_of(method: str, shots: int, *, gpu: bool) -> Plan:
-    """How a method is trained: for a minute or two of one CPU core, or on a GPU for many times as many steps."""
+    """How a method is trained: for at most a few minutes of one CPU core, or on a GPU for many times as many steps."""
     steps = _STEPS[method, shots] * (_LONGER_ON_A_GPU if gpu else 1)
     return Plan(steps=steps, rate=2e-3 if method == "prototypes" else 5e-3, keep_every=50)
 
