@@ -257,7 +257,7 @@ def _map_plot() -> Figure:
     families = sorted(
         {each.algorithm.family for known in load_knowledge().values() for each in known.configurations}
     )
-    colours = dict(zip(families, mpl.colormaps["tab10"](np.linspace(0, 1, len(families))), strict=True))
+    colours = dict(zip(families, mpl.colormaps["tab20"](np.linspace(0, 1, len(families))), strict=True))
     for axes, (task_type, known) in zip(panels, load_knowledge().items(), strict=True):
         spots = known.learners["embedding"].map
         winners = known.evidence.regret.argmin(axis=1)
