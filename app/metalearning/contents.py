@@ -170,7 +170,7 @@ def load_contents(folder: Path = DATA_DIR) -> MetaDataset:
         threads=_counted(evaluations["threads"].to_pylist()),
         versions=_versions(evaluations["versions"].to_pylist()),
         probe_seconds=_spread(evaluations["probe_seconds"].to_pylist()),
-        bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     )
     return MetaDataset(contents, evaluations)
 

@@ -52,7 +52,7 @@ def test_counts_are_those_of_the_rows(rows, contents):
         assert sum(counts.values()) == len(rows)
     tried = [row for row in rows if row["status"] != "not_applicable"]  # nothing ran elsewhere, in no version
     assert sum(contents.versions["numpy"].values()) == len(tried)
-    assert contents.bytes == sum(path.stat().st_size for path in DATA_DIR.iterdir())
+    assert contents.bytes == sum(path.stat().st_size for path in DATA_DIR.rglob("*") if path.is_file())
 
 
 def test_hours_are_those_of_every_fit_and_prediction(rows, contents):
