@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from app.metalearning.experience import LARGEST_LOSS
 from app.metalearning.metadataset import DATA_DIR, load_evidence, read_evaluations
 from app.metalearning.metalearners.levels import log_levels
 from app.metalearning.metrics import headline_metric
@@ -20,7 +21,7 @@ Curve = tuple[str, dict[int, float], int, float]  # group, rows → loss, all ro
 
 
 def shipped(task_type: TaskType) -> list[Curve]:
-    """Of every configuration and dataset that has at least two points, by the dataset's headline metric."""
+    """Of every configuration and dataset that has at least two points, by the dataset's headline metric; the useless are alike."""
     evidence = load_evidence(task_type)
     groups = dict(zip(evidence.datasets, evidence.groups, strict=True))
     found = []
@@ -29,13 +30,14 @@ def shipped(task_type: TaskType) -> list[Curve]:
             continue
         metric = headline_metric(task_type, row["n_classes"])
         points = {
-            point["anchor"]: float(metric.loss(point[metric.name]))
+            point["anchor"]: min(float(metric.loss(point[metric.name])), LARGEST_LOSS)
             for point in row["learning_curve"] or ()
             if point[metric.name] is not None
         }
         if len(points) >= _SHIPPED_ENOUGH and row[metric.name] is not None:
             n_rows = row["n_rows"] * (len(row["fold_scores"]) - 1) // len(row["fold_scores"])
-            found.append((groups[row["dataset"]], points, n_rows, float(metric.loss(row[metric.name]))))
+            last = min(float(metric.loss(row[metric.name])), LARGEST_LOSS)
+            found.append((groups[row["dataset"]], points, n_rows, last))
     return found
 
 
