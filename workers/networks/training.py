@@ -84,7 +84,7 @@ def train(
             losses[step] = float(value.detach())
             if checkpoint is not None and ((step + 1) % plan.keep_every == 0 or step + 1 == plan.steps):
                 _keep(checkpoint, parts, losses[: step + 1])
-    network.eval()
+    network.train(mode=False)
     return losses
 
 
