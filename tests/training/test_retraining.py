@@ -11,9 +11,10 @@ from app.metalearning.learned import LearnedDataset, as_lines
 from app.metalearning.promotion import judge
 from app.metalearning.table import TaskType
 from tests.tables import known_metafeatures
-from workers.training import proof, retraining, uncertainty
+from workers.training import networks, proof, retraining, uncertainty
 from workers.training.contract import KNOWLEDGE_FILE, LEARNED_FILE
 from workers.training.fitting import prove_all
+from workers.training.forests import train
 
 SHIPPED = load_knowledge()[TaskType.REGRESSION].evidence.of(list(range(0, 90, 6)))
 
@@ -37,6 +38,7 @@ def retrain(folder: Path, learned: list[LearnedDataset]) -> tuple[dict, list[dic
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retraining, "load_evidence", lambda _: SHIPPED)
+    monkeypatch.setattr(networks, "load", lambda *_: [])  # what ships never saw other folds than these
     monkeypatch.setattr(proof, "N_FOLDS", 3)
 
 
@@ -99,5 +101,5 @@ def test_told_uncertainty_is_calibrated_for_every_metric() -> None:
         assert all(np.isfinite(factor) and factor > 0 for factor in found["after"])
         some = random.choice(len(SHIPPED.datasets), 5, replace=False)
         assert set(each.of(some.tolist()).after[:, 0]) <= set(some)
-    report = prove_all(SHIPPED, folds, lambda _: iter)
+    report = prove_all(SHIPPED, folds, train, lambda _: iter)
     assert report["calibration"] == uncertainty.summarise(seen)
