@@ -25,7 +25,7 @@ from app.metalearning.portfolio import Configuration, Size, find_configuration
 from app.metalearning.scaling import QuantileScale
 from app.metalearning.table import FloatArray, TaskType
 
-FORMAT = 1
+FORMAT = 2  # since the second there are networks in it
 _EVIDENCE, _TRAINED = "evidence_", "trained_"  # how the arrays of each are called in a file
 _VERSION = 12  # characters
 _USUAL_REGRET = 1.0  # where nobody tried
@@ -89,10 +89,9 @@ def load_knowledge(folder: Path = DATA_DIR) -> dict[TaskType, Knowledge]:
 
 
 def load_trained(task_type: TaskType, folder: Path = DATA_DIR) -> Trained:
-    """What was trained on the meta-dataset in a folder: trees, and networks where there are."""
+    """What was trained on the meta-dataset in a folder: trees and networks."""
     trained = Trained.load(folder / f"trained-{task_type}.npz")
-    networks = networks_path(task_type, folder)
-    return replace(trained, networks=Networks.load(networks)) if networks.exists() else trained
+    return replace(trained, networks=Networks.load(networks_path(task_type, folder)))
 
 
 def networks_path(task_type: TaskType, folder: Path = DATA_DIR) -> Path:
