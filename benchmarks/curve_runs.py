@@ -90,7 +90,7 @@ def stopping(task_type: TaskType, found: list[Curve]) -> dict[str, float]:
 
     lost = "best of the ten lost [share]"
     harmless = [each for each in _THRESHOLDS if not any(replayed(order, 0, each)[lost] for order in ORDERS)]
-    chosen = max(harmless, default=min(_THRESHOLDS))
+    chosen = max(harmless, default=0.0)  # of which no chance is below
     figures = {"chance below which it is hopeless": chosen}
     for order in ORDERS:
         figures |= {f"{order}: {name}": value for name, value in replayed(order, 1, chosen).items()}
