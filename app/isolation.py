@@ -89,7 +89,7 @@ _LIMIT_OF_EXIT_CODE = {
 
 def preload(*modules: str) -> None:
     """Name the modules that the forkserver imports before the first child starts."""
-    _CONTEXT.set_forkserver_preload(["app.isolation", *modules])
+    _CONTEXT.set_forkserver_preload(["app.orphans", "app.isolation", *modules])
 
 
 def warm_up() -> None:

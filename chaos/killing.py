@@ -54,22 +54,23 @@ def kill_workers(service: Service, count: int, report: Report) -> None:
 def _kill_in_long_computation(service: Service, dataset_id: str, deaths: Deaths, report: Report) -> None:
     """Kill the worker of a process that does not end by itself; then nobody need do it any more.
 
-    The process is stopped first, as if it were in native code for ever. Otherwise it would end of its own accord with its
-    next message, which nobody takes.
+    The process is stopped at once, as if it were in native code for ever. Otherwise it would end of its own accord with its
+    next message, which nobody takes; and meanwhile keep the processors from the workers that start.
     """
     job_id = measure(service, dataset_id, LONG)
     ((task_id,),) = oracle.rows(service, "SELECT id FROM tasks WHERE job_id = :id", id=job_id)
 
     def computing() -> Worker | None:
-        if task_id not in processes.computing(service.mark).values():
+        child = next(
+            (pid for pid, computed in processes.computing(service.mark).items() if computed == task_id), None
+        )
+        if child is None:
             return None
+        os.kill(child, signal.SIGSTOP)
         held = service.holders()
         return next((each for each in _expendable(service) if task_id in held.get(each.pid, [])), None)
 
     victim: Worker = wait_until(computing, _HELD_SECONDS * service.patience, every=0.1)
-    for pid, computed in processes.computing(service.mark).items():
-        if computed == task_id:
-            os.kill(pid, signal.SIGSTOP)
     _kill_one(service, victim, deaths, report)
     report.add("killed in a long computation", task_id in deaths)
     service.http.post(f"/jobs/{job_id}/cancel").raise_for_status()

@@ -80,6 +80,20 @@ def test_thirty_killed_supervisors_leave_no_process_behind(tmp_path: Path) -> No
     wait_until(lambda: not any(map(lives, started)), 10)
 
 
+@pytest.mark.requirement("R7")
+def test_a_forkserver_that_is_importing_ends_with_its_owner() -> None:
+    code = (
+        "import time; from multiprocessing import forkserver; from app import isolation\n"
+        "isolation.preload('tests.slow_import'); forkserver.ensure_running(); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout.readline() == "importing\n"
+        started = psutil.Process(owner.pid).children(recursive=True)
+        assert started
+        owner.kill()
+        wait_until(lambda: not any(map(lives, started)), 10)
+
+
 @pytest.mark.requirement("R8")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_one_number_decides_the_threads_of_every_library(tmp_path: Path, threads: int) -> None:
