@@ -26,7 +26,7 @@ LONG = "clf-catboost-300"
 LONG_ROWS, LONG_COLUMNS = 5000, 60
 _ACCEPTED_SECONDS = 300.0
 _MOST_ERRORS = 20
-_VERIFICATION_EVERY = 24  # jobs: a verification also stacks and leaves a model, but costs more
+_VERIFICATION_EVERY = 60  # jobs: a verification also stacks and leaves a model, but costs much more
 
 
 @dataclass

@@ -34,5 +34,5 @@ ACTS = (
     Act("disconnects", break_connections, {REDIS: 100}),
     Act("outages", restart_servers, {REDIS: 30}),
     Act("failpoints", break_steps, {setup: len(share(setup)) for setup in SETUPS}),
-    Act("killing", kill_workers, {SQLITE: 165, POSTGRES: 165, REDIS: 170}),
+    Act("killing", kill_workers, {SQLITE: 150, POSTGRES: 150, REDIS: 200}),
 )
