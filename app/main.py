@@ -47,6 +47,7 @@ from app.following import Following
 from app.logging import configure_logging
 from app.queue import Doorbell
 from app.store.database import Database
+from app.store.recommendations import Recorder
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -65,6 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lookout=Lookout(database, settings.watchers),
         system=System(database),
         metrics=RequestMetrics(),
+        recorder=Recorder(database),
     )
 
     @asynccontextmanager

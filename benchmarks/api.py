@@ -1,8 +1,11 @@
 """`make bench-api`: recommendations from metafeatures, stored, against an empty route with the same body in the same process.
 
-On SQLite and on a Postgres of its own. Every request has a body that was never sent before; the three ways of asking take turns.
+On SQLite and on a Postgres of its own. Every request has a body that was never sent before; the three ways of asking take turns,
+first by one client, then by several at once, which speak plain HTTP so that they are not what is measured.
 """
 
+import http.client
+import json
 import os
 import random
 import secrets
@@ -12,7 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +30,7 @@ from tests import servers
 from tests.deployments import wait_until
 
 N_ROUNDS, N_IN_A_ROUND = 10, 120
+N_CLIENTS = 4
 WAYS = {"full answer": "/recommend", "without reasons": "/recommend", "empty route": "/empty"}
 _BIN = Path(sys.executable).parent
 
@@ -75,22 +82,41 @@ def _answers(url: str) -> bool:
 
 
 def measure(url: str, process: psutil.Process) -> dict[str, dict[str, list[float]]]:
-    """Way of asking → wall seconds of every request, and CPU seconds per request of every round."""
+    """Way of asking → wall seconds of every request, CPU seconds per request and requests per second of every round."""
     generator = random.Random(secrets.randbits(32))  # noqa: S311  test data
-    measured: dict[str, dict[str, list[float]]] = {way: {"wall": [], "cpu": []} for way in WAYS}
-    with httpx.Client(base_url=url, timeout=60) as http:
+    measured: dict[str, dict[str, list[float]]] = {
+        way: {"wall": [], "cpu": [], "together": []} for way in WAYS
+    }
+    with httpx.Client(base_url=url, timeout=60) as client, ThreadPoolExecutor(N_CLIENTS) as clients:
         for _ in range(N_ROUNDS):  # in turns, so that a noisy minute hits all
             for way, path in WAYS.items():
                 bodies = [body(generator, way) for _ in range(N_IN_A_ROUND)]
                 before = process.cpu_times()
                 for each in bodies:
                     began = time.perf_counter()
-                    http.post(path, json=each).raise_for_status()
+                    client.post(path, json=each).raise_for_status()
                     measured[way]["wall"].append(time.perf_counter() - began)
                 after = process.cpu_times()
                 spent = after.user + after.system - before.user - before.system
                 measured[way]["cpu"].append(spent / N_IN_A_ROUND)
+                sent = [json.dumps(body(generator, way)).encode() for _ in range(N_IN_A_ROUND)]
+                began = time.perf_counter()
+                list(
+                    clients.map(partial(_post_all, url, path), (sent[n::N_CLIENTS] for n in range(N_CLIENTS)))
+                )
+                measured[way]["together"].append(N_IN_A_ROUND / (time.perf_counter() - began))
     return measured
+
+
+def _post_all(url: str, path: str, bodies: list[bytes]) -> None:
+    """One client's requests, one after another on one connection."""
+    with closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)) as connection:
+        for each in bodies:
+            connection.request("POST", path, each, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != HTTPStatus.OK:
+                raise RuntimeError(f"{path} answered {answer.status}")
 
 
 def figures_of(database: str, measured: dict[str, dict[str, list[float]]]) -> dict[str, float]:
@@ -105,9 +131,14 @@ def figures_of(database: str, measured: dict[str, dict[str, list[float]]]) -> di
         figures[f"{database}: {way}, CPU of a request, median of rounds [ms]"] = 1000 * statistics.median(
             samples["cpu"]
         )
-        figures[f"{database}: {way}, requests per second against the empty route [ratio]"] = (
+        figures[f"{database}: {way}, requests per second of one client against the empty route [ratio]"] = (
             statistics.median(empty["wall"]) / statistics.median(samples["wall"])
         )
+        together = statistics.median(samples["together"])
+        figures[f"{database}: {way}, requests per second of {N_CLIENTS} clients [1/s]"] = together
+        figures[
+            f"{database}: {way}, requests per second of {N_CLIENTS} clients against the empty route [ratio]"
+        ] = together / statistics.median(empty["together"])
     return figures
 
 

@@ -20,6 +20,7 @@ from app.errors import OperatorOnlyError
 from app.following import Following
 from app.queue import Doorbell
 from app.store.database import Database
+from app.store.recommendations import Recorder
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Service:
     lookout: Lookout
     system: System
     metrics: RequestMetrics
+    recorder: Recorder
     imported: ImportedCache = field(default_factory=ImportedCache)
 
 
