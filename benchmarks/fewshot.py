@@ -41,7 +41,7 @@ _N_RESAMPLES = 2_000
 _DECIDES = (
     "app/metalearning/fewshot/*.py",
     "workers/experiments/fewshot/*.py",
-    "workers/networks/data/*.npz",
+    "workers/networks/fewshot/data/*.npz",
 )
 
 Draw = dict[str, Any]

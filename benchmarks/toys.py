@@ -24,7 +24,7 @@ from app.metalearning.table import FloatArray
 from benchmarks.recording import ROOT, kept, record
 from benchmarks.toys_page import figures_of, write_page
 from benchmarks.versions import code
-from workers.networks import characters, omniglot, sinusoids, weights
+from workers.networks.toys import characters, omniglot, sinusoids, weights
 from workers.networks.training import seeded
 
 N_TASKS = 1_000

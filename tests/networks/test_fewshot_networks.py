@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch", reason="the extra `deep` is not installed")
 from app.metalearning.fewshot.task import Task  # noqa: E402
 from workers.experiments.fewshot import adapting, classical, incontext, prototypical  # noqa: E402
 from workers.experiments.fewshot.weights import read  # noqa: E402
-from workers.networks import tasks as generated  # noqa: E402
-from workers.networks.fewshot import LEARNERS, cross_entropy, ship  # noqa: E402
-from workers.networks.standardising import standardised  # noqa: E402
+from workers.networks.fewshot import tasks as generated  # noqa: E402
+from workers.networks.fewshot.learners import LEARNERS, cross_entropy, ship  # noqa: E402
+from workers.networks.fewshot.standardising import standardised  # noqa: E402
 from workers.networks.training import Plan, seeded, train  # noqa: E402
 
 pytestmark = pytest.mark.deep

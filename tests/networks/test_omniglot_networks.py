@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="the extra `deep` is not installed")
 
 from PIL import Image, ImageDraw  # noqa: E402
 
-from workers.networks import characters, omniglot, weights  # noqa: E402
+from workers.networks.toys import characters, omniglot, weights  # noqa: E402
 from workers.networks.training import seeded, train  # noqa: E402
 
 pytestmark = pytest.mark.deep

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `deep` is not installed")
 
-from workers.networks.prototypes import class_means, logits, predict, prototype_loss  # noqa: E402
+from workers.networks.toys.prototypes import class_means, logits, predict, prototype_loss  # noqa: E402
 
 pytestmark = pytest.mark.deep
 SUPPORT = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0]])

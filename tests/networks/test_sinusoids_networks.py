@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="the extra `deep` is not installed")
 
 from dataclasses import replace  # noqa: E402
 
-from workers.networks import sinusoids, weights  # noqa: E402
+from workers.networks.toys import sinusoids, weights  # noqa: E402
 from workers.networks.training import seeded, train  # noqa: E402
 
 pytestmark = pytest.mark.deep

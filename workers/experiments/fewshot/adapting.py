@@ -1,4 +1,4 @@
-"""The learner of `workers/networks/adapting.py` (MAML, Finn et al. 2017), in NumPy: its gradient steps are written out."""
+"""The learner of `workers/networks/fewshot/adapting.py` (MAML, Finn et al. 2017), in NumPy: its gradient steps are written out."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The in-context learner of `workers/networks/incontext.py` (after Müller et al. 2022 and Hollmann et al. 2023), in NumPy."""
+"""The in-context learner of `workers/networks/fewshot/incontext.py` (after Müller et al. 2022 and Hollmann et al. 2023), in NumPy."""
 
 import numpy as np
 

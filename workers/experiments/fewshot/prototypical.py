@@ -1,4 +1,4 @@
-"""The prototypical network of `workers/networks/prototypical.py` (Snell et al. 2017), in NumPy."""
+"""The prototypical network of `workers/networks/fewshot/prototypical.py` (Snell et al. 2017), in NumPy."""
 
 import numpy as np
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from app.metalearning.table import FloatArray
 
-_DATA = Path(__file__).parents[2] / "networks" / "data"
+_DATA = Path(__file__).parents[2] / "networks" / "fewshot" / "data"
 
 
 @dataclass(frozen=True)

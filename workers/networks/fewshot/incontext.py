@@ -8,8 +8,8 @@ the mean weight that its rows have in it. So classes with more rows in the suppo
 import torch
 from torch import Tensor, nn
 
-from workers.networks.standardising import MOST_FEATURES, one_hot, padded, standardised
-from workers.networks.tasks import MOST_CLASSES, Tasks
+from workers.networks.fewshot.standardising import MOST_FEATURES, one_hot, padded, standardised
+from workers.networks.fewshot.tasks import MOST_CLASSES, Tasks
 
 WIDTH, HEADS, LAYERS = 96, 4, 4
 FLOOR = 1e-3  # of the probability is shared by all classes alike: no answer is infinitely wrong

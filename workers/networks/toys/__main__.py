@@ -20,7 +20,7 @@ import torch
 from rich.progress import track
 from torch import nn
 
-from workers.networks import characters, omniglot, sinusoids, weights
+from workers.networks.toys import characters, omniglot, sinusoids, weights
 from workers.networks.training import Loss, Plan, device, seeded, train
 
 CHECKPOINTS = Path("build/toys")

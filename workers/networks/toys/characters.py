@@ -12,9 +12,9 @@ from torch.func import functional_call, vmap
 from torch.nn.functional import cross_entropy
 
 from app.metalearning.table import FloatArray
-from workers.networks import prototypes
 from workers.networks.maml import Batch, adapt, detached, meta_loss
-from workers.networks.omniglot import draw
+from workers.networks.toys import prototypes
+from workers.networks.toys.omniglot import draw
 from workers.networks.training import Loss, Plan
 
 METHODS = ("prototypes", "maml")

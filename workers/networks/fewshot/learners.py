@@ -1,18 +1,8 @@
-"""`python -m workers.networks.fewshot [names]`: train the few-shot learners on generated tasks, and write what ships of them.
-
-A run that was cut off goes on from build/networks; the weights go to workers/networks/data, in half precision, with the loss and all
-that made them.
-"""
-
-# ruff: noqa: E402  threads are fixed before any numeric library loads
-from app.config import pin_threads
-
-pin_threads()
+"""How the few-shot learners are trained on generated tasks, and what ships of them."""
 
 import json
-import sys
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +11,13 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from app.metalearning.table import FloatArray
-from workers.networks.adapting import Adapting
-from workers.networks.incontext import InContext
-from workers.networks.prototypical import Prototypical
-from workers.networks.tasks import Tasks, draw
+from workers.networks.fewshot.adapting import Adapting
+from workers.networks.fewshot.incontext import InContext
+from workers.networks.fewshot.prototypical import Prototypical
+from workers.networks.fewshot.tasks import Tasks, draw
 from workers.networks.training import Plan, device, seeded, train
 
-DATA = Path(__file__).with_name("data")
-CHECKPOINTS = Path("build") / "networks"
 TASKS_A_STEP = 24
-_STEPS_ON_A_GPU = 10  # times as many
 _POINTS = 100  # of the loss that are kept
 
 LEARNERS: dict[str, tuple[type[nn.Module], Plan]] = {
@@ -38,17 +25,6 @@ LEARNERS: dict[str, tuple[type[nn.Module], Plan]] = {
     "in_context": (InContext, Plan(steps=5_200, rate=1e-3, decay=1e-2)),
     "maml": (Adapting, Plan(steps=1_500, rate=2e-3)),
 }
-
-
-def main() -> None:
-    """Train those that are named, or all."""
-    for name in sys.argv[1:] or LEARNERS:
-        make, plan = LEARNERS[name]
-        if device().type == "cuda":
-            plan = replace(plan, steps=plan.steps * _STEPS_ON_A_GPU)
-        network, losses = trained(make, plan, CHECKPOINTS / f"{name}.pt")
-        ship(network, losses, plan, DATA / f"{name}.npz")
-        print(f"{name}: loss {losses[:100].mean():.3f} at first, {losses[-500:].mean():.3f} at last")  # noqa: T201  a command
 
 
 def trained(
@@ -86,7 +62,3 @@ def ship(network: nn.Module, losses: FloatArray, plan: Plan, path: Path) -> None
 def _told(steps: Iterable[int], total: int) -> Iterable[int]:
     left = list(steps)
     return track(left, "training", total=total, completed=total - len(left))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from workers.networks.tasks import Tasks
+from workers.networks.fewshot.tasks import Tasks
 
 MOST_FEATURES = 32  # that the learners with a place for each feature see, the most relevant of all
 CLIP = 5.0  # standard deviations

@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from workers.networks.standardising import one_hot, standardised
-from workers.networks.tasks import Tasks
+from workers.networks.fewshot.standardising import one_hot, standardised
+from workers.networks.fewshot.tasks import Tasks
 
 _WIDTH, _COORDINATES = 48, 8
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
+from workers.networks.fewshot.standardising import MOST_FEATURES, one_hot, padded, standardised
+from workers.networks.fewshot.tasks import MOST_CLASSES, Tasks
 from workers.networks.maml import adapt
-from workers.networks.standardising import MOST_FEATURES, one_hot, padded, standardised
-from workers.networks.tasks import MOST_CLASSES, Tasks
 
 STEPS = 8
 _WIDTH = 64
