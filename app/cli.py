@@ -225,7 +225,7 @@ def _show_recommendation(recommendation: dict[str, Any]) -> None:
         console.print(f"[yellow]{finding['code']}[/yellow] {finding['detail']} {finding['advice']}")
     console.print(presenting.ranking_table(recommendation))
     console.print(recommendation["explanation"])
-    nearest = ", ".join(f"{each['dataset']} ({each['winner']} won)" for each in recommendation["neighbours"])
+    nearest = ", ".join(f"{each['dataset']} ({each['winner']} won)" for each in recommendation["similar"])
     console.print(f"Most similar past datasets: {nearest}.")
 
 

@@ -55,6 +55,17 @@ class NeighbourResponse(ResponseModel):
     winner_score: float
 
 
+class SimilarDatasetResponse(ResponseModel):
+    """A past dataset on which the same configurations win, as far as metafeatures tell."""
+
+    dataset: str
+    distance: float = Field(
+        description="In the space that metric learning gave; 1 is the middle distance between two known datasets."
+    )
+    winner: str
+    winner_score: float
+
+
 class InfluenceResponse(ResponseModel):
     """A metafeature that moved the first candidate."""
 
@@ -84,6 +95,7 @@ class RecommendationResponse(ResponseModel):
     outside_experience: bool
     candidates: list[CandidateResponse]
     neighbours: list[NeighbourResponse]
+    similar: list[SimilarDatasetResponse]
     moved_by: list[InfluenceResponse]
     excluded: dict[str, str]
     findings: list[FindingResponse]
@@ -107,6 +119,7 @@ class RememberedResponse(RecommendationResponse):
 
     explanation: str = ""
     findings: list[FindingResponse] = Field(default_factory=list)
+    similar: list[SimilarDatasetResponse] = Field(default_factory=list)
     moved_by: list[InfluenceResponse] = Field(default_factory=list)
     created_at: datetime | None
     recomputed: RecomputedResponse | None
@@ -123,6 +136,7 @@ def as_body(ranking: Recommendation, question: Question, dataset: Dataset | None
         "outside_experience": ranking.outside_experience,
         "candidates": [_candidate(candidate, question) for candidate in ranking.candidates],
         "neighbours": [asdict(neighbour) for neighbour in ranking.neighbours],
+        "similar": [asdict(each) for each in ranking.similar],
         "moved_by": [asdict(influence) for influence in ranking.moved_by],
         "excluded": ranking.excluded,
         "findings": dataset.findings if dataset else [],

@@ -155,11 +155,15 @@ def create_recommendation(
         ranking = recommend(service.knowledge[question.task_type], question)
         configurations = [candidate.configuration for candidate in ranking.candidates]
         body = as_body(ranking, question, dataset)
+        request = wishes.model_dump(mode="json")
+        if dataset is None and attempt.held is None:  # the recommendation is all that is written
+            recommendation_id = service.recorder.record(owner=owner, request=request, body=body)
+            return _as_answer(recommendation_id, None, body)
         recommendation_id = recommendations.record(
             session,
             owner=owner,
             dataset_id=dataset.id if dataset else None,
-            request=wishes.model_dump(mode="json"),
+            request=request,
             body=body,
         )
         job = None

@@ -16,6 +16,7 @@ from app.metalearning.experience import (
 )
 from app.metalearning.knowledge import Knowledge, known_size, outside_because, usual_size
 from app.metalearning.metafeatures import LEARNED, as_vector
+from app.metalearning.metalearners.embedding import EmbeddedDatasets
 from app.metalearning.metrics import Metric, headline_metric, loss_scale, requested_metric
 from app.metalearning.portfolio import Configuration
 from app.metalearning.table import FloatArray, TaskType
@@ -90,6 +91,19 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class SimilarDataset:
+    """A past dataset that lies near in the learned space, and what won there.
+
+    A distance of 1 is the middle one between two known datasets.
+    """
+
+    dataset: str
+    distance: float
+    winner: str
+    winner_score: float
+
+
+@dataclass(frozen=True)
 class Influence:
     """A metafeature that moved the first candidate; `value` is None where it is not known, and the usual one stood for it.
 
@@ -112,6 +126,7 @@ class Recommendation:
     outside_experience: bool
     explanation: str
     neighbours: tuple[Neighbour, ...]
+    similar: tuple[SimilarDataset, ...]
     moved_by: tuple[Influence, ...]
     excluded: dict[str, str]
     version: str
@@ -161,6 +176,7 @@ def recommend(knowledge: Knowledge, question: Question) -> Recommendation:
         choice.outside_experience,
         choice.explanation,
         _neighbours(knowledge, outlook.weights, metric) if question.explain else (),
+        _similar(knowledge, vector, metric) if question.explain else (),
         _moved_by(by_metric, vector, order[0], sbs) if question.explain else (),
         feasible.excluded,
         knowledge.version,
@@ -228,4 +244,21 @@ def _neighbours(knowledge: Knowledge, weights: FloatArray, metric: Metric) -> tu
             float(metric.score(losses[each.row, each.winner])),
         )
         for each in nearest_datasets(losses, weights)
+    )
+
+
+def _similar(knowledge: Knowledge, vector: FloatArray, metric: Metric) -> tuple[SimilarDataset, ...]:
+    """The past datasets that metric learning places nearest, whichever way ranks."""
+    evidence, embedded = knowledge.evidence, knowledge.learners["embedding"]
+    assert isinstance(embedded, EmbeddedDatasets), "the name is the class's"
+    distances = embedded.distances(vector) / embedded.typical_distance
+    losses = evidence.losses[metric.name]
+    return tuple(
+        SimilarDataset(
+            evidence.datasets[each.row],
+            float(distances[each.row]),
+            evidence.configurations[each.winner],
+            float(metric.score(losses[each.row, each.winner])),
+        )
+        for each in nearest_datasets(losses, -distances)
     )

@@ -82,6 +82,18 @@ def test_known_dataset_is_its_own_nearest_neighbour(ask, knowledge):
         assert sum(weights) <= 1
 
 
+def test_known_dataset_is_most_similar_to_itself(ask, knowledge):
+    evidence = knowledge[CLASSIFICATION].evidence
+    for row in (0, 5):
+        answer = ask(metafeatures=known_metafeatures(evidence, row), strategy="forest")
+        assert answer.similar[0].dataset == evidence.datasets[row]
+        assert answer.similar[0].distance == pytest.approx(0, abs=1e-6)
+        distances = [each.distance for each in answer.similar]
+        assert distances == sorted(distances)
+        winner = evidence.configurations[np.nanargmin(evidence.losses[answer.metric.name][row])]
+        assert answer.similar[0].winner == winner
+
+
 def test_winner_of_a_neighbour_is_the_best_there_by_the_metric(ask, knowledge):
     evidence = knowledge[REGRESSION].evidence
     for each in ask(REGRESSION, metric="r2").neighbours:

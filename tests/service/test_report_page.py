@@ -15,6 +15,7 @@ OF_EVERY_VERIFICATION = (
     "Leaderboard",
     "Learning curves",
     "What it looks at",
+    "What the ranking rests on",
     "Similar datasets",
     "What it cost",
 )

@@ -56,6 +56,12 @@ class EmbeddedDatasets:
         ends = directions[:2, np.abs(directions[:2]).argmax(axis=1)].diagonal()
         return np.asarray(around @ (directions[:2] * np.sign(ends)[:, None]).T)
 
+    @cached_property
+    def typical_distance(self) -> float:
+        """The median distance between two known datasets."""
+        apart = np.linalg.norm(self.places[:, None] - self.places, axis=2)
+        return float(np.median(apart[np.triu_indices(len(apart), k=1)]))
+
     def distances(self, vector: FloatArray) -> FloatArray:
         """Euclidean distance to every known dataset, shape (datasets,)."""
         return np.asarray(np.linalg.norm(self.places - self.encoder.places(vector[None]), axis=1))
