@@ -199,6 +199,12 @@ class NoGpuWorkerError(ServiceError):
     status, code, title = 409, "no_gpu_worker", "No GPU worker"
 
 
+class LibraryMissingError(ServiceError):
+    """A worker lacks a library that only some of them need."""
+
+    code, title = "library_missing", "Library missing"
+
+
 class InvalidRequestError(ServiceError):
     """The request is not of the documented form."""
 

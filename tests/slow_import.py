@@ -1,6 +1,8 @@
 """What a forkserver is still importing when its owner dies."""
 
+import sys
 import time
 
-print("importing", flush=True)
+sys.stdout.write("importing\n")
+sys.stdout.flush()
 time.sleep(60)

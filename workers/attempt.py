@@ -25,6 +25,7 @@ from app.store.counters import AttemptEnding, Counted, Counts
 from app.store.database import PASSING_ERRORS, Database, cause_of, commit
 from app.store.tasks import Claim, Renewal
 from app.tracing import Span
+from workers import scratch
 from workers.counting import Tally
 from workers.devices import Device
 from workers.lease import Lease
@@ -67,7 +68,7 @@ class Attempt:
 
         Where nothing can be written the lease runs out, and somebody takes the task again.
         """
-        folder = self.settings.scratch_dir / f"{self.held.task_id}-{self.held.attempt}"
+        folder = scratch.of_attempt(self.settings.scratch_dir, self.held.task_id, self.held.attempt)
         log.info("task_claimed", kind=self.held.kind)
         try:
             with (

@@ -14,6 +14,7 @@ from app.config import Settings
 from app.failpoints import Step
 from app.store import blobs, datasets, deliveries, idempotency, predictions, tasks
 from app.store.database import Database, commit
+from workers import scratch
 from workers.experiments.calibration import PROBE_FILE
 
 log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ def _empty_scratch(database: Database, scratch_dir: Path, seconds: float) -> Non
     if not abandoned:
         return
     with database.read() as session:
-        in_use = {f"{task_id}-{attempt}" for task_id, attempt in tasks.running(session)}
+        in_use = scratch.names(tasks.running(session))
     for name in abandoned.keys() - in_use:
         if abandoned[name].is_dir():
             shutil.rmtree(abandoned[name], ignore_errors=True)

@@ -188,7 +188,22 @@ class RetrainingRequest(RequestModel):
 
     kind: Literal["retraining"]
     task_type: TaskType
-    time_budget_seconds: float = Field(default=retrainings.SECONDS, ge=1, le=_MOST_SECONDS)
+    networks: bool = Field(
+        default=False,
+        description="Train the networks that rank too, on a worker of the queue gpu; those that ship stay otherwise.",
+    )
+    time_budget_seconds: float = Field(
+        default=retrainings.SECONDS,
+        ge=1,
+        le=_MOST_SECONDS,
+        description=f"Unless given, {retrainings.SECONDS_WITH_NETWORKS:g} where networks are trained.",
+    )
+
+    @model_validator(mode="after")
+    def _has_time_for_networks(self) -> "RetrainingRequest":
+        if self.networks and "time_budget_seconds" not in self.model_fields_set:
+            self.time_budget_seconds = retrainings.SECONDS_WITH_NETWORKS
+        return self
 
 
 class FewShotRequest(RequestModel):

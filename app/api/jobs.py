@@ -182,15 +182,21 @@ def _begin(
     """The job that was asked for, and the queues that its tasks are in."""
     seconds = request.time_budget_seconds
     if isinstance(request, RetrainingRequest):
+        if request.networks and not workers.has_gpu(session):
+            raise NoGpuWorkerError(
+                "Networks are trained only by workers of the queue gpu, and none is running.",
+                "Start a worker with WORKER_QUEUE=gpu and the extra `deep`; without a GPU it trains on the CPU.",
+            )
         job = retrainings.begin(
             session,
             owner=owner,
             task_type=request.task_type,
             lessons=learning.gather(session, request.task_type),
             time_budget_seconds=seconds,
+            networks=request.networks,
             origin=origin(),
         )
-        return job, ("cpu",)
+        return job, (retrainings.queue_for(networks=request.networks),)
     if isinstance(request, FewShotRequest):
         return begin_few_shot(session, owner, request, origin()), ("cpu",)
     if isinstance(request, SearchRequest):
@@ -329,7 +335,7 @@ def _distinct_and_fitting(
 
 def _check_gpu(session: Session, configurations: list[Configuration]) -> None:
     needing = [each.id for each in configurations if each.algorithm.requirements.gpu]
-    if needing and not any(each.queue == "gpu" for each in workers.alive(session, workers.SILENCE_SECONDS)):
+    if needing and not workers.has_gpu(session):
         raise NoGpuWorkerError(
             f"{', '.join(needing)} can be measured only where there is a GPU, and no worker with one is running.",
             "Start a worker with WORKER_QUEUE=gpu and the extra `deep`, or choose other configurations.",

@@ -152,7 +152,7 @@ def read_meta_dataset(service: ServiceDep) -> MetaDatasetResponse:
     )
 
 
-@router.get("/meta-dataset/map")
+@router.get("/meta-dataset/map", responses=problem_responses(422))
 def read_map(task_type: TaskType, service: ServiceDep) -> MapResponse:
     """The datasets of the meta-dataset in two dimensions: near ones are those on which the same configurations win."""
     knowledge = service.knowledge[task_type]

@@ -30,6 +30,17 @@ _HEADLINES = (
 )  # what is shown of a job without a metric: the first that there is
 _MOST_LINES, _MOST_BARS, _MOST_ROWS = 12, 20, 50
 _OTHER_METRICS = 3
+_PARTS_SHOWN = (
+    1,
+    2,
+    3,
+    5,
+    8,
+    13,
+    21,
+    34,
+    50,
+)  # of a training's fifty, about as far apart on a logarithmic axis
 _WHYS = ("extrapolation", "rung")  # of experiments that were stopped early
 # Nothing is loaded, nothing runs: whatever a client named can only be read.
 _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -81,6 +92,7 @@ class _Facts:
             **self._leaderboard(),
             **self._search(),
             **self._curves(),
+            **_training(self.result.get("losses")),
             **_confusion(self.diagnosis.get("confusion")),
             **_reliability(self.diagnosis.get("reliability")),
             **_residuals(self.diagnosis.get("residuals")),
@@ -116,6 +128,8 @@ class _Facts:
             return [
                 f"Still {progress.phase}: {progress.experiments_done} of {progress.experiments_total} experiments are done."
             ]
+        if "promoted" in self.result:  # of a retraining
+            return [self.result["because"]]
         if "winner" not in self.result:
             return []
         sentences = [f"{self.result['winner']} is the best that was measured{self._score()}."]
@@ -168,6 +182,7 @@ class _Facts:
             "inside": f"{n_inside} of {len(inside)} lie within." if inside else "",
             "strategy": body.get("strategy"),
             "neighbours": body.get("neighbours", []),
+            "similar": body.get("similar", []),
             # Of other datasets errors in the target's unit say nothing.
             "neighbour_metric": f"{self.metric} / sd of the target"
             if self.metric in ("rmse", "mae")
@@ -256,6 +271,15 @@ def _cost(experiment: Experiment, task: Task) -> dict[str, Any]:
         "megabytes": None if memory is None else memory / 1e6,
         "why": "" if experiment.outcome == "ok" else why_no_score(told),
     }
+
+
+def _training(losses: dict[str, list[float]] | None) -> dict[str, Any]:
+    """How the loss of every network fell, which jobs of before networks do not say."""
+    drawn = [
+        charts.Line(name, [(100.0 * part / len(means), means[part - 1]) for part in _PARTS_SHOWN])
+        for name, means in (losses or {}).items()
+    ]
+    return {"training": charts.lines(drawn, "percent of the training", "loss")}
 
 
 def _confusion(found: dict[str, Any] | None) -> dict[str, Any]:

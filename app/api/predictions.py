@@ -235,7 +235,7 @@ def _queue(session: Session, model: Model) -> str:
     algorithms = {each["algorithm"] for each in model.card["configurations"]}
     if all(ALGORITHMS[name].queue != "gpu" for name in algorithms):
         return "cpu"
-    if not any(each.queue == "gpu" for each in workers.alive(session, workers.SILENCE_SECONDS)):
+    if not workers.has_gpu(session):
         raise NoGpuWorkerError(
             "The model predicts only where there is a GPU, and no worker with one is running.",
             "Start a worker with WORKER_QUEUE=gpu and the extra `deep`.",

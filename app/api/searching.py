@@ -36,7 +36,7 @@ def begin_search(
         before = searches.to_extend(session, owner, request.extends)
         dataset = datasets.get(session, owner, before.dataset_id or "", lock=True)
         wishes = {name: value for name, value in before.request.items() if name in _INHERITED}
-        _check_gpu(wishes["algorithms"], _has_gpu(session))
+        _check_gpu(wishes["algorithms"], workers.has_gpu(session))
     else:
         dataset = datasets.get(session, owner, request.dataset_id or "", lock=True)
         wishes = _wishes(service, session, dataset, request)
@@ -103,7 +103,7 @@ def _algorithms(session: Session, dataset: Dataset, named: list[str] | None) -> 
                 f"Known are: {', '.join(near)}.",
             )
     size = known_size(as_vector(metafeatures, task_type))
-    gpu = _has_gpu(session)
+    gpu = workers.has_gpu(session)
     _check_gpu(named or [], gpu)
     excluded = {name: ALGORITHMS[name].requirements.why_not(size, gpu=gpu) for name in named or sorted(known)}
     for name in named or ():
@@ -112,10 +112,6 @@ def _algorithms(session: Session, dataset: Dataset, named: list[str] | None) -> 
                 f"{name} {excluded[name]}.", "Name other algorithms.", excluded_by={name: 1}
             )
     return [name for name, reason in excluded.items() if reason is None]
-
-
-def _has_gpu(session: Session) -> bool:
-    return any(each.queue == "gpu" for each in workers.alive(session, workers.SILENCE_SECONDS))
 
 
 def _check_gpu(algorithms: list[str], gpu: bool) -> None:

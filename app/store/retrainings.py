@@ -11,6 +11,7 @@ from app.store import beginning, events, learning, promotions, tasks
 from app.store.tables import RETRAINING, Job
 
 SECONDS = 3600.0  # many times what it takes
+SECONDS_WITH_NETWORKS = 6 * 3600.0
 LESSONS_WITHDRAWN = "lessons_withdrawn"  # the error of one
 
 
@@ -21,6 +22,7 @@ def begin(
     task_type: TaskType,
     lessons: learning.Lessons,
     time_budget_seconds: float,
+    networks: bool = False,
     origin: dict[str, Any] | None = None,
 ) -> Job:
     """Write a job that fits the meta-learners of a task type anew, if there is something to learn and none does so.
@@ -31,6 +33,7 @@ def begin(
         task_type: of the meta-learners.
         lessons: what there is to learn from right now; gathering it takes a while, in which others can write.
         time_budget_seconds: for all of it.
+        networks: whether those that rank are trained too; then it is for workers of the queue gpu.
         origin: of the request.
 
     Raises: RetrainingUnderWayError, NothingToLearnError.
@@ -49,7 +52,7 @@ def begin(
             f"No dataset for {task_type} has enough scores of those that may be learned from.",
             "Verify or measure datasets that contribute, or have an operator trust a source of reports.",
         )
-    if fitted is not None and fitted.snapshot == lessons.snapshot:
+    if fitted is not None and fitted.snapshot == lessons.snapshot and not networks:
         raise NothingToLearnError(
             f"{fitted.id} was fitted on all that there is.", "GET /meta-learners/versions tells its scores."
         )
@@ -60,6 +63,7 @@ def begin(
         request={
             "task_type": str(task_type),
             "evaluations": lessons.n_evaluations,
+            "networks": networks,
             "time_budget_seconds": time_budget_seconds,
         },
         origin=origin or {},
@@ -67,9 +71,14 @@ def begin(
     )
     beginning.write(session, job, RETRAINING)
     # It serves everybody, so it takes its turn as if somebody else had asked for it, whatever its owner has in line.
-    tasks.add(session, job, RETRAINING, "cpu", in_line_as=RETRAINING)
+    tasks.add(session, job, RETRAINING, queue_for(networks=networks), in_line_as=RETRAINING)
     events.record(session, job.id, events.QUEUED, {"kind": job.kind, "task_type": str(task_type)})
     return job
+
+
+def queue_for(*, networks: bool) -> str:
+    """The queue that a retraining is for."""
+    return "gpu" if networks else "cpu"
 
 
 def is_due(session: Session, task_type: TaskType, after: int) -> bool:

@@ -26,6 +26,11 @@ def leave(session: Session, worker_id: str) -> None:
     session.execute(delete(Worker).where(Worker.id == worker_id))
 
 
+def has_gpu(session: Session) -> bool:
+    """Whether a worker of the queue gpu is alive."""
+    return any(each.queue == "gpu" for each in alive(session, SILENCE_SECONDS))
+
+
 def alive(session: Session, within_seconds: float) -> list[Worker]:
     """Workers seen within that time."""
     return list(session.scalars(select(Worker).where(Worker.seen_at >= now() - within_seconds)).all())

@@ -55,6 +55,12 @@ def test_a_report_waits_for_trust_and_goes_when_it_is_told_to(api: TestClient) -
         api.post("/jobs", json={"kind": "retraining", "task_type": "classification"}), 409, "nothing_to_learn"
     )
 
+    refused(
+        api.post("/jobs", json={"kind": "retraining", "task_type": "classification", "networks": True}),
+        409,
+        "no_gpu_worker",
+    )
+
     [source] = api.get("/evaluation-sources", headers=OPERATOR).json()["items"]
     assert (source["id"], source["evaluations"], source["trusted_at"]) == (given["source_id"], 4, None)
     trusted = api.put(f"/evaluation-sources/{source['id']}", json={"trusted": True}, headers=OPERATOR).json()
@@ -181,6 +187,32 @@ def test_only_operators_trust_and_roll_back(api: TestClient, settings: Settings)
 )
 def test_a_job_is_asked_for_with_the_fields_of_its_kind(api: TestClient, body: Any) -> None:
     refused(api.post("/jobs", json=body), 422, "invalid_request")
+
+
+def test_the_report_of_a_retraining_tells_the_verdict_and_how_networks_learned(
+    api: TestClient, database: Database
+) -> None:
+    verdict = {
+        "promoted": False,
+        "because": "It is worse.",
+        "candidate": 0.4,
+        "current": 0.2,
+        "portfolio": 0.3,
+    }
+    losses = {name: [1.0 / part for part in range(1, 51)] for name in ("embedding", "surrogate")}
+    for number, told in enumerate(({}, losses)):
+        with database.write() as session:
+            session.add(
+                Job(
+                    id=f"job_{number}", owner="local", kind="retraining", status="succeeded", phase="done",
+                    request={"task_type": "regression"}, time_budget_seconds=1.0, result=verdict | {"losses": told},
+                )
+            )  # fmt: skip
+            session.commit()
+        text = api.get(f"/jobs/job_{number}/report").text
+        assert "It is worse." in text
+        assert ("How the networks learned" in text) is bool(told)
+        assert all(name in text for name in told)
 
 
 def promoted(database: Database, folder: Path, default: str, number: int) -> str:

@@ -54,6 +54,12 @@ def test_map_has_every_recommendable_dataset_of_what_ships(client: Client, task_
         assert each["best_configuration"] == knowledge.evidence.configurations[regret.argmin()]
 
 
+@pytest.mark.parametrize("asked", [{}, {"task_type": "clustering"}])
+def test_a_map_of_no_task_type_is_refused(client: Client, asked: dict[str, str]) -> None:
+    with pytest.raises(ProblemError, match="invalid_request"):
+        client._call("GET", "/meta-dataset/map", params=asked)
+
+
 def test_datasets_come_in_pages_by_name_and_task_type(client: Client) -> None:
     known = load_contents().contents.datasets
     assert [each["name"] for each in client.measured_datasets()] == [each.name for each in known]

@@ -77,6 +77,8 @@ def test_folder_of_a_dead_process_is_removed_and_that_of_a_running_task_never(
         "ended": f"{ended.task_id}-{ended.attempt}",
         "upload": "upload_0123",
         "fresh": "upload_4567",
+        "kept": f"{running.task_id}-kept",
+        "kept by the ended": f"{ended.task_id}-kept",
     }
     for case, name in names.items():
         folder = own.scratch_dir / name
@@ -85,7 +87,11 @@ def test_folder_of_a_dead_process_is_removed_and_that_of_a_running_task_never(
         if case != "fresh":
             _age(folder, 2 * HOUR)
     remove_copies(database, own)
-    assert {path.name for path in own.scratch_dir.iterdir()} == {names["running"], names["fresh"]}
+    assert {path.name for path in own.scratch_dir.iterdir()} == {
+        names["running"],
+        names["fresh"],
+        names["kept"],
+    }
 
 
 def test_probe_that_a_dead_process_did_not_finish_is_removed_and_the_finished_one_never(

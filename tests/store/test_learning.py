@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from app.config import Settings
 from app.errors import (
     NothingToLearnError,
     NothingToRollBackError,
@@ -92,7 +93,7 @@ def lessons(database: Database) -> learning.Lessons:
         return learning.gather(session, CLASSIFICATION)
 
 
-def begin(database: Database) -> str:
+def begin(database: Database, *, networks: bool = False) -> str:
     return write(
         database,
         lambda session: (
@@ -102,6 +103,7 @@ def begin(database: Database) -> str:
                 task_type=CLASSIFICATION,
                 lessons=learning.gather(session, CLASSIFICATION),
                 time_budget_seconds=60,
+                networks=networks,
             ).id
         ),
     )
@@ -292,6 +294,26 @@ def test_one_retraining_at_a_time_and_none_without_lessons(database: Database) -
     held = claim(database)
     assert held is not None
     assert held.kind == "retraining"
+
+
+def test_networks_are_trained_where_a_gpu_may_be_also_on_what_was_fitted_without(
+    database: Database, tmp_path: Path, settings: Settings
+) -> None:
+    trust(database, report(database))
+    learned = fit(database, tmp_path, b"one")
+    snapshot = lessons(database).snapshot
+    write(database, lambda session: session.execute(update(MetaLearner).values(snapshot=snapshot)))
+    with pytest.raises(NothingToLearnError, match=learned):
+        begin(database)
+    begin(database, networks=True)
+    assert claim(database) is None
+    held = claim(database, queue="gpu")
+    assert held is not None
+    folder = settings.scratch_dir / f"{held.task_id}-{held.attempt}"
+    folder.mkdir(parents=True)
+    with database.read() as session:
+        _, payload, _ = retraining.load(session, held, folder, settings)
+    assert payload["networks"] == str(settings.scratch_dir / f"{held.task_id}-kept")
 
 
 def test_retraining_whose_task_was_dropped_ends(database: Database) -> None:

@@ -1,11 +1,13 @@
 """A retraining's child: what it learns from, what it proves on, what it writes."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from app.errors import LibraryMissingError
 from app.metalearning.knowledge import load_knowledge, read
 from app.metalearning.learned import LearnedDataset, as_lines
 from app.metalearning.promotion import judge
@@ -31,7 +33,7 @@ def told(row: int, n_scores: int = 6) -> LearnedDataset:
 def retrain(folder: Path, learned: list[LearnedDataset]) -> tuple[dict, list[dict]]:
     (folder / LEARNED_FILE).write_text(json.dumps(as_lines(learned)))
     messages: list[dict] = []
-    payload = {"folder": str(folder), "task_type": "regression"}
+    payload = {"folder": str(folder), "task_type": "regression", "networks": None}
     return retraining.retrain(payload, messages.append)["report"], messages
 
 
@@ -53,6 +55,16 @@ def test_it_proves_on_shipped_datasets_alone_and_tells_how_far_it_is(tmp_path: P
     assert known.report == report
     verdict = judge(report, report)
     assert verdict.promoted is (verdict.candidate < verdict.portfolio)
+
+
+def test_networks_need_the_library_that_trains_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "workers.networks.ranking.fitting", raising=False)
+    (tmp_path / LEARNED_FILE).write_text("[]")
+    payload = {"folder": str(tmp_path), "task_type": "regression", "networks": str(tmp_path / "kept")}
+    with pytest.raises(LibraryMissingError, match="torch") as refused:
+        retraining.retrain(payload, lambda _: None)
+    assert "deep" in refused.value.advice
 
 
 def test_the_same_lessons_give_the_same_bytes(tmp_path: Path) -> None:

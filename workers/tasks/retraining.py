@@ -1,6 +1,7 @@
 """Retraining: fit the meta-learners on all that may be learned from, and have them answer if held-out datasets say so."""
 
 import json
+import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from app.store import blobs, budgets, jobs, learning, promotions, retrainings
 from app.store.database import Database, commit
 from app.store.tables import Job, MetaLearner, Task
 from app.store.tasks import Claim
+from workers import scratch
 from workers.training.contract import KNOWLEDGE_FILE, LEARNED_FILE
 
 OWNER = "local"  # whose jobs these are: of who runs the service, who is everybody until there are keys
@@ -52,7 +54,8 @@ def load(
     session: Session, held: Claim, folder: Path, settings: Settings
 ) -> tuple[str, dict[str, Any], Limits]:
     """The child's function, what it learns from as files, and its limits."""
-    task_type = _task_type(session, held)
+    request = _request(session, held)
+    task_type = TaskType(request["task_type"])
     lessons = learning.gather(session, task_type)
     (folder / LEARNED_FILE).write_text(json.dumps(as_lines(lessons.datasets)))
     known = {
@@ -63,7 +66,12 @@ def load(
     }
     (folder / _LESSONS_FILE).write_text(json.dumps(known))
     seconds = budgets.seconds_for_stacking(session, held.job_id)
-    payload = {"folder": str(folder), "task_type": str(task_type)}
+    kept = scratch.kept(folder.parent, held.task_id)
+    payload = {
+        "folder": str(folder),
+        "task_type": str(task_type),
+        "networks": str(kept) if request.get("networks") else None,  # jobs of before networks do not say
+    }
     return "workers.training.retraining:retrain", payload, Limits(seconds, settings.memory_bytes)
 
 
@@ -73,7 +81,7 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
         jobs.fail(session, held.job_id, outcome.error or _ended_oddly(outcome))
         return
     promotions.take_turn(session)
-    task_type = _task_type(session, held)
+    task_type = TaskType(_request(session, held)["task_type"])
     lessons = json.loads((folder / _LESSONS_FILE).read_text())
     if not set(lessons["reports"]) <= learning.trusted_reports(session, task_type):
         jobs.fail(session, held.job_id, _lessons_withdrawn())
@@ -93,7 +101,8 @@ def apply(session: Session, held: Claim, outcome: Outcome, folder: Path) -> None
     )
     if verdict.promoted:
         promotions.promote(session, learner, verdict.because)
-    jobs.succeed(session, held.job_id, _result(learner))
+    jobs.succeed(session, held.job_id, _result(learner, outcome.value["losses"]))
+    shutil.rmtree(scratch.kept(folder.parent, held.task_id), ignore_errors=True)
 
 
 def give_up(session: Session, task_id: str) -> None:
@@ -102,18 +111,19 @@ def give_up(session: Session, task_id: str) -> None:
     jobs.fail(session, task.job_id, task.error or {})
 
 
-def _task_type(session: Session, held: Claim) -> TaskType:
-    request = session.scalars(select(Job.request).where(Job.id == held.job_id)).one()
-    return TaskType(request["task_type"])
+def _request(session: Session, held: Claim) -> dict[str, Any]:
+    request: dict[str, Any] = session.scalars(select(Job.request).where(Job.id == held.job_id)).one()
+    return request
 
 
-def _result(learner: MetaLearner) -> dict[str, Any]:
+def _result(learner: MetaLearner, losses: dict[str, list[float]]) -> dict[str, Any]:
     return {
         "meta_learner_id": learner.id,
         "task_type": learner.task_type,
         "datasets": learner.n_datasets,
         "evaluations": learner.n_evaluations,
         **learner.verdict,
+        "losses": losses,
     }
 
 

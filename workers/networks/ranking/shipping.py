@@ -1,26 +1,21 @@
 """Train the networks that ship, and those that never saw a fold, for the proof. A run that was cut off goes on."""
 
-import hashlib
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from rich.progress import track
 
 from app.config import pin_threads
 from app.metalearning.knowledge import networks_path
 from app.metalearning.metadataset import load_evidence
-from app.metalearning.metalearners.networks import Networks
 from app.metalearning.table import TaskType
-from workers.networks.ranking.fitting import fit_networks
+from workers.networks.ranking.fitting import Fitted, fit_once
 from workers.training import networks
 from workers.training.fitting import folds_of
 from workers.training.networks import WithoutFold
 
-WHOLE = "all"  # what the part is called in which no fold is left out
-_LOSSES = "losses.npz"
+WHOLE = "all"  # in place of a fold: none is left out
 
 
 def train_networks(folder: Path, parts: Path, at_once: int) -> None:
@@ -28,10 +23,9 @@ def train_networks(folder: Path, parts: Path, at_once: int) -> None:
 
     Args:
         folder: of the meta-dataset.
-        parts: for checkpoints, loss curves and finished networks, by what they were trained on and how.
+        parts: for checkpoints and what is done.
         at_once: how many processes.
     """
-    parts /= _version(folder)
     planned = [
         (task_type, fold)
         for task_type in TaskType
@@ -41,43 +35,21 @@ def train_networks(folder: Path, parts: Path, at_once: int) -> None:
         fitting = pool.map(partial(_fitted, folder, parts), planned)
         fitted = dict(zip(planned, track(fitting, "networks", total=len(planned)), strict=True))
     for task_type in TaskType:
-        fitted[task_type, WHOLE].networks.save(networks_path(task_type, folder))
-        without = [part for (of, fold), part in fitted.items() if of is task_type and fold != WHOLE]
+        whole = fitted[task_type, WHOLE][1]
+        whole.networks.save(networks_path(task_type, folder))
+        without = [
+            WithoutFold(held_out, each.networks)
+            for (of, fold), (held_out, each) in fitted.items()
+            if of is task_type and fold != WHOLE
+        ]
         networks.save(without, task_type, folder)
-        with np.load(_part(parts, task_type, WHOLE) / _LOSSES, allow_pickle=False) as losses:
-            networks.save_losses({name: losses[name] for name in losses.files}, task_type, folder)
+        networks.save_losses(whole.losses, task_type, folder)
 
 
-def _fitted(folder: Path, parts: Path, planned: tuple[TaskType, str]) -> WithoutFold:
-    """The networks of one fold, trained unless they are among the parts."""
+def _fitted(folder: Path, parts: Path, planned: tuple[TaskType, str]) -> tuple[tuple[str, ...], Fitted]:
+    """The datasets of a fold, and the networks that did not see them."""
     task_type, fold = planned
     evidence = load_evidence(task_type, folder)
     held_out = [row for row, each in enumerate(folds_of(evidence)) if each == fold]
-    names = tuple(evidence.datasets[row] for row in held_out)
-    part = _part(parts, task_type, fold)
-    finished = part / "networks.npz"
-    if not finished.exists():
-        known = evidence.of([row for row in range(len(evidence.datasets)) if row not in held_out])
-        found = fit_networks(known, part)
-        losses: dict[str, Any] = {**found.losses}
-        np.savez_compressed(part / _LOSSES, **losses)
-        found.networks.save(finished)
-    return WithoutFold(names, Networks.load(finished))
-
-
-def _version(folder: Path) -> str:
-    """Of the evidence, and of the code that trains on it: parts of another version are not gone on with."""
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for path in (
-        *sorted(folder.glob("evidence-*.npz")),
-        *sorted(here.glob("*.py")),
-        here.parent / "training.py",
-        here.parent / "maml.py",
-    ):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def _part(parts: Path, task_type: TaskType, fold: str) -> Path:
-    return parts / str(task_type) / fold
+    known = evidence.of([row for row in range(len(evidence.datasets)) if row not in held_out])
+    return tuple(evidence.datasets[row] for row in held_out), fit_once(known, parts)
