@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 
-.PHONY: help setup recommend serve test test-deep train-networks train-toys bench-toys bench-neural bench-curves chaos soak bench check format lock meta-dataset-page openapi clean
+.PHONY: help setup recommend serve test test-deep train-networks train-toys bench-neural bench-networks bench-toys bench-curves bench-gpu chaos soak bench check format lock meta-dataset-page openapi clean
 
 help: ## show this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -36,7 +36,9 @@ train-networks: .venv-deep/.installed ## train the networks of docs/networks.md 
 train-toys: .venv-deep/.installed ## train the networks of docs/learning-to-learn.md that have no weights (needs OMNIGLOT=folder)
 	@PYTHONPATH=. .venv-deep/bin/python -m workers.networks.toys
 
-bench-toys bench-neural bench-curves: .venv-deep/.installed ## what is measured with PyTorch: toys (needs OMNIGLOT=folder), networks that rank, learning curves (both take MATRICES=folder)
+bench-neural: bench-networks bench-toys bench-curves bench-fewshot ## everything that networks learn (needs OMNIGLOT, DATASETS and MATRICES, all folders)
+
+bench-networks bench-toys bench-curves bench-gpu: .venv-deep/.installed ## what is measured with PyTorch: networks that rank, toys (needs OMNIGLOT=folder), learning curves (the first and the third take MATRICES=folder), a GPU against the CPU
 	@PYTHONPATH=. .venv-deep/bin/python -m benchmarks.$(@:bench-%=%)
 
 .venv-deep/.installed: $(STAMP) requirements/deep.txt requirements/dev.txt

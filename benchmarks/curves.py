@@ -11,7 +11,6 @@ pin_threads()
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from app.metalearning.table import TaskType
 from benchmarks import curve_data, curve_runs
 from benchmarks.curves_page import figures_of, write_page
-from benchmarks.recording import ROOT, kept, record
+from benchmarks.recording import ROOT, kept_by_processes, record
 from benchmarks.versions import code
 
 WORKERS = 2
@@ -28,9 +27,7 @@ WORKERS = 2
 def main() -> None:
     """Measure what is not kept, show it, and record it."""
     parts = ROOT / "build" / "curves" / code()
-    runs = planned()
-    with ProcessPoolExecutor(WORKERS) as pool:
-        measured = dict(zip(runs, pool.map(partial(_part, parts), runs.items()), strict=True))
+    measured = kept_by_processes(parts, planned(), WORKERS)
     record("curves", figures_of(measured))
     write_page()
 
@@ -42,11 +39,6 @@ def planned() -> dict[str, Callable[[], dict[str, Any]]]:
         runs["lcdb errors"] = partial(_lcdb, Path(matrices) / "lcdb11")
     runs |= {f"{each} errors": partial(_shipped, each) for each in TaskType}
     return runs | {f"{each} stopping": partial(_stopping, each) for each in TaskType}
-
-
-def _part(parts: Path, run: tuple[str, Callable[[], dict[str, Any]]]) -> dict[str, Any]:
-    name, measure = run
-    return kept(parts, name, measure)
 
 
 def _lcdb(folder: Path) -> dict[str, Any]:

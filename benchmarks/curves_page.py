@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from app.metalearning.table import TaskType
 from benchmarks.ranking_figures import interval
-from benchmarks.recording import ROOT, recorded, with_tables
+from benchmarks.recording import ROOT, of_place, recorded, with_tables
 
 PAGE, PLOT = ROOT / "docs" / "learning-curves.md", ROOT / "docs" / "learning-curves.svg"
 SOURCES = (*map(str, TaskType), "lcdb")
@@ -66,11 +66,7 @@ def tables(page: str, figures: dict[str, float]) -> str:
 
     def rows_of(table: str) -> list[str]:
         kind, _, source = table.partition(" ")
-        found = {
-            name.removeprefix(f"{source} "): value
-            for name, value in figures.items()
-            if name.startswith(f"{source} ")
-        }
+        found = of_place(figures, source)
         if not found:
             return [_NOT_MEASURED]
         return _stopping_rows(source, found) if kind == "stopping" else _error_rows(found, MEASURES[kind])
@@ -124,11 +120,7 @@ def _plot(figures: dict[str, float]) -> Figure:
     figure = Figure(figsize=(3.4 * len(sources), 5.2), layout="constrained")
     panels = figure.subplots(2, len(sources), squeeze=False)
     for column, source in enumerate(sources):
-        of_source = {
-            name.removeprefix(f"{source} "): value
-            for name, value in figures.items()
-            if name.startswith(f"{source} ")
-        }
+        of_source = of_place(figures, source)
         for axes, measure in zip(panels[:, column], MEASURES.values(), strict=True):
             for way, by in _cells(of_source, measure).items():
                 means = [by[each][""] for each in sorted(by)]

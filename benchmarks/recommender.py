@@ -13,7 +13,6 @@ pin_threads()
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from app.metalearning.table import TaskType
 from benchmarks import ranking_runs
 from benchmarks.public_matrices import read_oboe
 from benchmarks.ranking_figures import figures_of, write_page
-from benchmarks.recording import RESULTS, ROOT, kept, record
+from benchmarks.recording import RESULTS, ROOT, kept_by_processes, record
 from benchmarks.versions import CHANGED, code
 
 # Constants were chosen on grouped_0 and grouped_1: those are not reported.
@@ -39,9 +38,7 @@ def main() -> None:
     """Measure what is not kept, show it, and record it."""
     version = code()
     parts = ROOT / "build" / "recommender" / version
-    runs = planned()
-    with ProcessPoolExecutor(WORKERS) as pool:
-        measured = dict(zip(runs, pool.map(partial(_part, parts), runs.items()), strict=True))
+    measured = kept_by_processes(parts, planned(), WORKERS)
     figures = figures_of(measured)
     record("recommender", figures)
     write_page()
@@ -75,11 +72,6 @@ def planned() -> dict[str, Callable[[], dict[str, Any]]]:
             if name == SEVERAL_PARTITIONS:
                 runs |= {f"{name} partition {seed}": partial(_scenario, folder, seed) for seed in range(5)}
     return runs
-
-
-def _part(parts: Path, run: tuple[str, Callable[[], dict[str, Any]]]) -> dict[str, Any]:
-    name, measure = run
-    return kept(parts, name, measure)
 
 
 def _oboe(folder: Path, partition: str) -> dict[str, Any]:

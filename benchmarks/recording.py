@@ -6,7 +6,8 @@ import os
 import platform
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def kept_together(
             measured[name] = part
             progress.advance(bar)
     return measured
+
+
+def kept_by_processes(
+    parts: Path, runs: dict[str, Callable[[], dict[str, Any]]], at_once: int
+) -> dict[str, dict[str, Any]]:
+    """Several measurements by name, as `kept`, so many at once, each in a process of its own."""
+    with ProcessPoolExecutor(at_once) as pool:
+        measured = pool.map(partial(kept, parts), runs, runs.values())
+        return dict(zip(runs, measured, strict=True))
 
 
 def record(name: str, figures: dict[str, float]) -> None:
@@ -86,6 +96,15 @@ def recorded(name: str) -> dict[str, float]:
     """The figures of the last run, without what is said of the machine."""
     figures = json.loads((RESULTS / f"{name}.json").read_text())
     return {figure: value for figure, value in figures.items() if isinstance(value, float)}
+
+
+def of_place(figures: dict[str, float], place: str) -> dict[str, float]:
+    """The figures whose names begin with the place, without it."""
+    return {
+        name.removeprefix(f"{place} "): value
+        for name, value in figures.items()
+        if name.startswith(f"{place} ")
+    }
 
 
 def _with_number(match: re.Match[str]) -> str:

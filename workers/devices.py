@@ -34,11 +34,16 @@ def places(settings: Settings) -> list[Device]:
     and says so: the same, slower.
     """
     if settings.worker_queue == "gpu" and settings.worker_device == "auto":
-        gpus = [Device(name, number) for number, name in enumerate(_gpus())]
+        gpus = places_of_gpus()
         if gpus:
             return gpus[: settings.worker_slots]
         log.warning("no_gpu", advice="Tasks of the queue `gpu` are computed on the CPU.")
     return [Device(CPU)] * settings.worker_slots
+
+
+def places_of_gpus() -> list[Device]:
+    """A place for each GPU of this machine."""
+    return [Device(name, number) for number, name in enumerate(_gpus())]
 
 
 def _gpus() -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import fewshot_page, neural_page, ranking_figures, recording, stacking_page, toys_page
+from benchmarks import fewshot_page, networks_page, ranking_figures, recording, stacking_page, toys_page
 from benchmarks.recommender import SCENARIOS
 from benchmarks.recording import PAGES, quoted
 
@@ -51,7 +51,7 @@ def test_tables_of_few_shot_learning_are_those_that_were_recorded() -> None:
 
 
 def test_tables_of_the_networks_are_those_that_were_recorded_and_proven() -> None:
-    page = neural_page.PAGE.read_text()
-    assert neural_page.tables(page, recording.recorded("neural")) == page, "make bench-neural"
+    page = networks_page.PAGE.read_text()
+    assert networks_page.tables(page, recording.recorded("networks")) == page, "make bench-networks"
     assert page.count("| **`embedding`** |") == 2
     assert page.count("| `hybrid` |") == 2

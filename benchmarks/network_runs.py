@@ -1,4 +1,4 @@
-"""What `make bench-neural` measures: networks that rank, on datasets whose groups they never saw."""
+"""What `make bench-networks` measures: networks that rank, on datasets whose groups they never saw."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -106,19 +106,22 @@ def _learners(known: Evidence, found: Networks) -> list[MetaLearner]:
 def distances(task_type: TaskType) -> dict[str, Any]:
     """Whether what lies near has a similar profile: rank correlation of both distances, from each held-out dataset."""
     evidence = load_evidence(task_type)
-    agreement: dict[str, list[float]] = {"learned": [], "metafeatures": [], "learned, places exchanged": []}
+    agreement: dict[str, list[float]] = {
+        name: [] for name in ("learned", "forest", "metafeatures", "learned, places exchanged")
+    }
     groups: list[str] = []
     random = np.random.default_rng(0)
     for held_out, found in _shipped_folds(evidence, task_type):
         known = evidence.of([row for row in range(len(evidence.datasets)) if row not in held_out])
         learner = EmbeddedDatasets(found.encoder, known.regret, known.metafeatures)
-        scale = QuantileScale(known.metafeatures)
+        scale, forest = QuantileScale(known.metafeatures), fit_forest(known.metafeatures, known.regret)
         for row in held_out:
             vector = evidence.metafeatures[row]
             profile = np.linalg.norm(known.regret - evidence.regret[row], axis=1)
             learned = learner.distances(vector)
             for name, distance in (
                 ("learned", learned),
+                ("forest", -forest.weights(vector)),
                 ("metafeatures", scale.distances(vector)),
                 ("learned, places exchanged", random.permutation(learned)),
             ):

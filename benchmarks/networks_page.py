@@ -1,4 +1,4 @@
-"""From what `make bench-neural` measured to figures, and from figures to the tables and plots of docs/networks.md."""
+"""From what `make bench-networks` measured to figures, and from figures to the tables and plots of docs/networks.md."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from app.metalearning.knowledge import load_knowledge, shipped_report
 from app.metalearning.metadataset import DATA_DIR
 from app.metalearning.table import FloatArray, TaskType
 from benchmarks.ranking_figures import interval
-from benchmarks.recording import ROOT, recorded, with_tables
+from benchmarks.recording import ROOT, of_place, recorded, with_tables
 from workers.training.networks import load_losses
 
 PAGE = ROOT / "docs" / "networks.md"
@@ -105,7 +105,7 @@ def _tasks(place: str, part: dict[str, Any]) -> dict[str, float]:
 
 def write_page(measured: dict[str, dict[str, Any]]) -> None:
     """Write the tables and the plots anew."""
-    figures = recorded("neural")
+    figures = recorded("networks")
     PAGE.write_text(tables(PAGE.read_text(), figures))
     with mpl.rc_context({"svg.hashsalt": "metaselect", "font.size": 9, "figure.facecolor": "white"}):
         _regret_plot(measured).savefig(REGRET_PLOT, metadata={"Date": None})
@@ -126,11 +126,7 @@ def tables(page: str, figures: dict[str, float]) -> str:
         kind, _, place = table.partition(" ")
         if kind == "all":
             return _all_rows(TaskType(place))
-        found = {
-            name.removeprefix(f"{place} "): value
-            for name, value in figures.items()
-            if name.startswith(f"{place} ")
-        }
+        found = of_place(figures, place)
         return rows[kind](found) if found else [_NOT_MEASURED]
 
     return with_tables(page, rows_of)
