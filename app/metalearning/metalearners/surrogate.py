@@ -1,8 +1,7 @@
 """A performance surrogate that adapts to a dataset's first results in a few gradient steps.
 
 A network that expects every configuration's loss, its first weights trained so that few steps are enough (MAML, Finn et al.
-2017; as a surrogate, FSBO, Wistuba & Grabocka 2021), with a rate of its own for every layer (Meta-SGD, Li et al. 2017). How
-hard a dataset is, which is the same for all configurations, is no matter of steps: it is an offset, with a Gaussian prior.
+2017; as a surrogate, FSBO, Wistuba & Grabocka 2021), with a rate of its own for every layer (Meta-SGD, Li et al. 2017).
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,6 @@ from app.metalearning.table import FloatArray
 
 N_STEPS = 5
 LAYERS = ("first", "second", "last")
-_LEAST_SPREAD = 1e-3
 
 
 @dataclass(frozen=True)
@@ -55,15 +53,13 @@ class SurrogateOutlook:
             observed: configuration → loss, NaN where it failed: of failures nothing is learned.
         """
         seen = {index: loss for index, loss in observed.items() if not np.isnan(loss)}
-        adapted, rows = dict(self.weights), list(seen)
-        levels = log_levels(np.array(list(seen.values()), dtype=np.float64))
+        adapted = dict(self.weights)
         if seen:
+            levels = log_levels(np.array(list(seen.values())))
             for _ in range(N_STEPS):
-                _step(adapted, self.inputs[rows], levels)
-        told = _outputs(adapted, self.inputs)[-1]
+                _step(adapted, self.inputs[list(seen)], levels)
         spreads = self.weights["log_spreads"]
-        spread = np.exp(spreads[min(len(seen), len(spreads) - 1)]) * max(told.std(), _LEAST_SPREAD)
-        return told - _offset(self.weights, told[rows], levels), float(spread)
+        return _outputs(adapted, self.inputs)[-1], float(np.exp(spreads[min(len(seen), len(spreads) - 1)]))
 
     def suggest_next(
         self, feasible: list[int], observed: Mapping[int, float], cost: FloatArray | None = None
@@ -87,15 +83,10 @@ def _outputs(weights: Weights, inputs: FloatArray) -> tuple[FloatArray, FloatArr
     return first, second, dense(weights, "last", second)[:, 0]
 
 
-def _offset(weights: Weights, told: FloatArray, levels: FloatArray) -> float:
-    """By how much everything is told too high, shrunk as if the network had been right a few times before."""
-    return float((told - levels).sum() / (len(levels) + np.exp(weights["log_faith"])))
-
-
 def _step(weights: dict[str, FloatArray], inputs: FloatArray, levels: FloatArray) -> None:
-    """Go down the gradient of the mean squared error beside the offset once, every layer at its rate."""
+    """Go down the gradient of the mean squared error once, every layer at its rate."""
     first, second, told = _outputs(weights, inputs)
-    blame = (2 / len(levels) * (told - levels - _offset(weights, told, levels)))[:, None]
+    blame = (2 / len(levels) * (told - levels))[:, None]
     gradients = {}
     for name, entering, value in (
         ("last", second, None),
