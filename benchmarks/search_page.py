@@ -46,9 +46,13 @@ def figures_of(measured: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 def write_page(measured: dict[str, dict[str, Any]]) -> None:
     """Write the table and the plot anew."""
-    figures = recorded("search")
-    PAGE.write_text(with_tables(PAGE.read_text(), lambda _: rows(figures)))
+    PAGE.write_text(tables(PAGE.read_text(), recorded("search")))
     _plot(measured)
+
+
+def tables(page: str, figures: dict[str, float]) -> str:
+    """The page with its table written anew."""
+    return with_tables(page, lambda _: rows(figures))
 
 
 def rows(figures: dict[str, float]) -> list[str]:

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import fewshot_page, networks_page, ranking_figures, recording, stacking_page, toys_page
+from benchmarks import (
+    fewshot_page,
+    networks_page,
+    ranking_figures,
+    recording,
+    search_page,
+    stacking_page,
+    toys_page,
+)
 from benchmarks.recommender import SCENARIOS
 from benchmarks.recording import PAGES, quoted
 
@@ -55,3 +63,9 @@ def test_tables_of_the_networks_are_those_that_were_recorded_and_proven() -> Non
     assert networks_page.tables(page, recording.recorded("networks")) == page, "make bench-networks"
     assert page.count("| **`embedding`** |") == 2
     assert page.count("| `hybrid` |") == 2
+
+
+def test_table_of_searches_is_the_one_that_was_recorded() -> None:
+    page = search_page.PAGE.read_text()
+    assert search_page.tables(page, recording.recorded("search")) == page, "make bench-search"
+    assert page.count("| tpe, warm |") == 1
