@@ -7,12 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.config import Settings
 from app.errors import (
-    NothingToLearnError,
     NothingToRollBackError,
     ReportNotFoundError,
-    RetrainingUnderWayError,
     SourceNotFoundError,
     TooManyEvaluationsError,
 )
@@ -23,7 +20,7 @@ from app.metalearning.metafeatures import SCHEMA_VERSION
 from app.metalearning.portfolio import CONFIGURATIONS
 from app.metalearning.protocol import PROTOCOL
 from app.metalearning.table import TaskType
-from app.store import beginning, blobs, jobs, learning, promotions, reports, retrainings, tasks
+from app.store import beginning, blobs, learning, promotions, reports
 from app.store.database import Database
 from app.store.tables import (
     Blob,
@@ -35,8 +32,7 @@ from app.store.tables import (
     Task,
 )
 from tests.store.rows import dataset_row
-from tests.store.test_claiming import claim, write
-from workers.tasks import retraining, verification
+from tests.store.test_claiming import write
 
 CLASSIFICATION = TaskType.CLASSIFICATION
 NAMES = shipped_report(CLASSIFICATION)["configurations"][:4]
@@ -91,22 +87,6 @@ def trust(database: Database, report_id: str, *, trusted: bool = True) -> None:
 def lessons(database: Database) -> learning.Lessons:
     with database.read() as session:
         return learning.gather(session, CLASSIFICATION)
-
-
-def begin(database: Database, *, networks: bool = False) -> str:
-    return write(
-        database,
-        lambda session: (
-            retrainings.begin(
-                session,
-                owner="local",
-                task_type=CLASSIFICATION,
-                lessons=learning.gather(session, CLASSIFICATION),
-                time_budget_seconds=60,
-                networks=networks,
-            ).id
-        ),
-    )
 
 
 def fit(
@@ -280,65 +260,6 @@ def test_own_measurements_teach_unless_their_owner_says_no(database: Database) -
     assert lessons(database).datasets == ()
 
 
-def test_one_retraining_at_a_time_and_none_without_lessons(database: Database) -> None:
-    with pytest.raises(NothingToLearnError):
-        begin(database)
-    trust(database, report(database))
-    job_id = begin(database)
-    with pytest.raises(RetrainingUnderWayError) as refused:
-        begin(database)
-    assert refused.value.evidence == {"job_id": job_id}
-    with database.read() as session:
-        detail = jobs.detail(session, "local", job_id)
-    assert (detail.job.phase, detail.job.dataset_id, detail.experiments) == ("retraining", None, ())
-    held = claim(database)
-    assert held is not None
-    assert held.kind == "retraining"
-
-
-def test_networks_are_trained_where_a_gpu_may_be_also_on_what_was_fitted_without(
-    database: Database, tmp_path: Path, settings: Settings
-) -> None:
-    trust(database, report(database))
-    learned = fit(database, tmp_path, b"one")
-    snapshot = lessons(database).snapshot
-    write(database, lambda session: session.execute(update(MetaLearner).values(snapshot=snapshot)))
-    with pytest.raises(NothingToLearnError, match=learned):
-        begin(database)
-    begin(database, networks=True)
-    assert claim(database) is None
-    held = claim(database, queue="gpu")
-    assert held is not None
-    folder = settings.scratch_dir / f"{held.task_id}-{held.attempt}"
-    folder.mkdir(parents=True)
-    with database.read() as session:
-        _, payload, _ = retraining.load(session, held, folder, settings)
-    assert payload["networks"] == str(settings.scratch_dir / f"{held.task_id}-kept")
-
-
-def test_retraining_whose_task_was_dropped_ends(database: Database) -> None:
-    trust(database, report(database))
-    job_id = begin(database)
-    write(database, lambda session: session.execute(update(Task).values(status="cancelled")))
-    assert write(database, lambda session: verification.advance(session, job_id)) is None
-    with database.read() as session:
-        job = jobs.get(session, "local", job_id)
-    assert (job.status, (job.error or {})["code"]) == ("failed", "time_budget_spent")
-
-
-def test_so_many_new_evaluations_begin_a_retraining_once(database: Database) -> None:
-    trust(database, report(database))
-    assert not retraining.begin_due(database, 5)
-    assert retraining.begin_due(database, 4)
-    assert not retraining.begin_due(database, 4)
-    write(database, lambda session: session.execute(update(Job).values(status="failed")))
-    assert not retraining.begin_due(database, 4)  # nothing is new: what failed would fail again
-    report(database, rows=900)
-    assert retraining.begin_due(database, 4)
-    with database.read() as session:
-        assert len(session.scalars(select(Job)).all()) == 2
-
-
 def test_roll_back_leads_back_step_by_step(database: Database, tmp_path: Path) -> None:
     assert answering(database) is None
     first, second = fit(database, tmp_path, b"one"), fit(database, tmp_path, b"two")
@@ -392,17 +313,6 @@ def test_unknown_source_is_refused(database: Database) -> None:
         write(database, lambda session: reports.trust(session, "src_unknown", trusted=True))
 
 
-def test_how_far_a_retraining_is_can_be_polled(database: Database) -> None:
-    trust(database, report(database))
-    job_id = begin(database)
-    held = claim(database)
-    assert held is not None
-    told = {"kind": "progress", "phase": "regression, regret", "done": 3, "total": 20}
-    write(database, lambda session: tasks.renew(session, held, 10.0, told))
-    with database.read() as session:
-        assert jobs.detail(session, "local", job_id).step == told
-
-
 def test_what_was_fitted_beside_other_evidence_answers_no_more(database: Database, tmp_path: Path) -> None:
     """An upgrade ships another meta-dataset: what answered is none that anything can be rolled back to or from."""
     outdated = fit(database, tmp_path, b"one", shipped="another")
@@ -436,38 +346,6 @@ def test_a_source_that_nobody_trusts_goes_with_its_last_report(database: Databas
         write(database, lambda session, each=each: reports.remove(session, "local", each))
     with database.read() as session:
         assert [source.name for source, _ in reports.sources(session, 10, None)] == ["lab"]
-
-
-def test_a_retraining_begins_again_after_its_lessons_were_withdrawn(
-    database: Database, tmp_path: Path
-) -> None:
-    """Whether that was seen while it ran, or answered already."""
-    trust(database, report(database))
-    assert retraining.begin_due(database, 4)
-    error = {"code": retrainings.LESSONS_WITHDRAWN}
-    write(database, lambda session: session.execute(update(Job).values(status="failed", error=error)))
-    assert retraining.begin_due(database, 4)
-    write(database, lambda session: session.execute(update(Job).values(status="succeeded", error=None)))
-    assert not retraining.begin_due(database, 4)
-    doubtful = report(database, source="attic", rows=900, names=NAMES[:3])
-    trust(database, doubtful)
-    fit(database, tmp_path, b"one", (doubtful,))
-    write(database, lambda session: session.execute(update(Job).values(request={"task_type": "classification", "evaluations": 4})))  # fmt: skip
-    assert not retraining.begin_due(database, 4)
-    trust(database, doubtful, trusted=False)
-    assert retraining.begin_due(database, 4)
-
-
-def test_a_retraining_takes_its_turn_beside_its_owners_experiments(database: Database) -> None:
-    """Whatever is in line already: it is the service's, and everybody's."""
-    measured(database, "ds_flood", rows=100)
-    trust(database, report(database))
-    begin(database)
-    first = claim(database)
-    second = claim(database)
-    assert first is not None
-    assert second is not None
-    assert {first.kind, second.kind} == {"experiment", "retraining"}
 
 
 def test_what_cannot_be_read_any_more_does_not_answer(
